@@ -1,0 +1,98 @@
+"""The operator's settings: environment variables with the prefix ``ORION_``, each with a safe default."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from keeper.domain.errors import InputError
+from keeper.domain.units import Address, to_address
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+class Mode(StrEnum):
+    """What the signer may do."""
+
+    PAPER = "paper"
+    """Nothing is signed: plans are proven by simulation and recorded."""
+    REPLICA = "replica"
+    """Signs with the development key, for a chain on loopback only."""
+    LIVE = "live"
+    """Signs with the operator's key. Has to be asked for by name."""
+
+
+class Settings(BaseSettings):
+    """Every setting of the keeper.
+
+    Read from the environment (``ORION_DATABASE_URL`` and so on); the command line overrides single fields.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="ORION_", extra="ignore", frozen=True)
+
+    home: Path = Field(CHECKOUT / ".orion", description="folder of caches, state and logs")
+    network: str = Field("replica", description="`replica`, or an ape choice such as `ethereum:mainnet`")
+    rpc_url: str | None = Field(None, description="HTTP endpoint of the node; the replica's when unset")
+    ws_url: str | None = Field(
+        None, description="websocket endpoint of the node; derived from rpc_url when unset"
+    )
+    chain_id: int = Field(1, gt=0)
+    database_url: str | None = Field(None, description="PostgreSQL; a private server is started when unset")
+    redis_url: str | None = Field(None, description="Redis protocol; a private server is started when unset")
+    relay_urls: tuple[str, ...] = Field((), description="bundle endpoints; the local relay on the replica")
+    relay_key: SecretStr | None = Field(None, description="key that signs relay requests; never holds funds")
+    mode: Mode = Mode.PAPER
+    executor: Address | None = Field(
+        None, description="executor contract; read from its deployment when unset"
+    )
+    pools_file: Path | None = Field(None, description="JSON list of pools; the replica's own when unset")
+
+    weth: Address = Field(
+        Address("0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2"), description="wrapped native coin"
+    )
+    min_profit_wei: int = Field(10**14, ge=0, description="smallest net profit worth sending, wei")
+    max_gas_share_bps: int = Field(5_000, ge=0, le=10_000, description="gas cost at most this share of gross")
+    bid_bps: int = Field(
+        2_000, ge=0, lt=10_000, description="share of the profit after base fee bid to the builder"
+    )
+    max_plans_per_block: int = Field(8, gt=0, description="transactions sent for one block")
+    journal_depth: int = Field(64, gt=0, description="blocks that the book can undo")
+    confirmations: int = Field(1, ge=1, description="blocks after which a landed trade counts")
+    panel_port: int = Field(7860, ge=0, lt=65_536, description="0 picks a free one")
+
+    @field_validator("executor", "weth", mode="before")
+    @classmethod
+    def _checksummed(cls, value: object) -> object:
+        return None if value is None else to_address(value, "address")
+
+    @model_validator(mode="after")
+    def _replica_mode_stays_home(self) -> Self:
+        if self.mode is Mode.REPLICA and self.network != "replica":
+            raise ValueError("mode `replica` goes with network `replica` only; use `paper` or `live`")
+        return self
+
+    @property
+    def cache_dir(self) -> Path:
+        return self.home / "cache"
+
+    @property
+    def state_dir(self) -> Path:
+        return self.home / "state"
+
+    @property
+    def log_dir(self) -> Path:
+        return self.home / "logs"
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment; `InputError` names the first field that does not fit and what it should be."""
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"]) or "settings"
+        raise InputError(f"ORION_{name.upper()}", first.get("input"), f"{first['msg']}.") from error

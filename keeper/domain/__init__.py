@@ -1,0 +1,1 @@
+"""The vocabulary of the whole system: pure, immutable types without I/O."""

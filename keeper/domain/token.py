@@ -1,0 +1,34 @@
+"""Tokens and the venues that trade them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from keeper.domain.units import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An ERC-20 token. ``decimals`` is for display only: all maths is in raw units."""
+
+    address: Address
+    symbol: str
+    decimals: int
+
+
+class VenueKind(StrEnum):
+    """The maths and the swap interface of a pool; which DEX runs it is its ``dex`` name."""
+
+    UNISWAP_V2 = "uniswap_v2"
+    UNISWAP_V3 = "uniswap_v3"
+
+
+class LenderKind(StrEnum):
+    """Where the input of the first hop comes from."""
+
+    FLASH_SWAP = "flash_swap"
+    """The first pool of the route pays out before it is paid."""
+    MORPHO = "morpho"
+    BALANCER_V2 = "balancer_v2"
+    AAVE_V3 = "aave_v3"
