@@ -37,28 +37,20 @@ class Settings(BaseSettings):
     home: Path = Field(CHECKOUT / ".orion", description="folder of caches, state and logs")
     network: str = Field("replica", description="`replica`, or an ape choice such as `ethereum:mainnet`")
     rpc_url: str | None = Field(None, description="HTTP endpoint of the node; the replica's when unset")
-    ws_url: str | None = Field(
-        None, description="websocket endpoint of the node; derived from rpc_url when unset"
-    )
+    ws_url: str | None = Field(None, description="websocket endpoint of the node; derived from rpc_url when unset")
     chain_id: int = Field(1, gt=0)
     database_url: str | None = Field(None, description="PostgreSQL; a private server is started when unset")
     redis_url: str | None = Field(None, description="Redis protocol; a private server is started when unset")
     relay_urls: tuple[str, ...] = Field((), description="bundle endpoints; the local relay on the replica")
     relay_key: SecretStr | None = Field(None, description="key that signs relay requests; never holds funds")
     mode: Mode = Mode.PAPER
-    executor: Address | None = Field(
-        None, description="executor contract; read from its deployment when unset"
-    )
+    executor: Address | None = Field(None, description="executor contract; read from its deployment when unset")
     pools_file: Path | None = Field(None, description="JSON list of pools; the replica's own when unset")
 
-    weth: Address = Field(
-        Address("0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2"), description="wrapped native coin"
-    )
+    weth: Address = Field(Address("0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2"), description="wrapped native coin")
     min_profit_wei: int = Field(10**14, ge=0, description="smallest net profit worth sending, wei")
     max_gas_share_bps: int = Field(5_000, ge=0, le=10_000, description="gas cost at most this share of gross")
-    bid_bps: int = Field(
-        2_000, ge=0, lt=10_000, description="share of the profit after base fee bid to the builder"
-    )
+    bid_bps: int = Field(2_000, ge=0, lt=10_000, description="share of the profit after base fee bid to the builder")
     max_plans_per_block: int = Field(8, gt=0, description="transactions sent for one block")
     journal_depth: int = Field(64, gt=0, description="blocks that the book can undo")
     confirmations: int = Field(1, ge=1, description="blocks after which a landed trade counts")

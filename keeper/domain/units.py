@@ -6,6 +6,7 @@ import re
 from typing import NewType
 
 from eth_utils.address import to_checksum_address
+
 from keeper.domain.errors import InputError
 
 Wei = NewType("Wei", int)

@@ -1,0 +1,1 @@
+"""Private servers, started when the operator names none of his own."""

@@ -1,0 +1,1 @@
+"""What comes in from outside, as async iterators of domain events."""

@@ -1,0 +1,1 @@
+"""Exact integer maths of each venue, one file a venue."""

@@ -1,0 +1,54 @@
+"""What every pool state offers, whatever its maths."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, Self
+
+from keeper.domain.chain import Log
+from keeper.domain.token import VenueKind
+from keeper.domain.units import Address
+
+
+class Pool(Protocol):
+    """An immutable state of one pool of two tokens; amounts are exact integers in raw token units."""
+
+    @property
+    def address(self) -> Address: ...
+    @property
+    def venue(self) -> VenueKind: ...
+    @property
+    def dex(self) -> str:
+        """Name of the DEX that runs the pool, for example ``sushiswap``."""
+        ...
+
+    @property
+    def token0(self) -> Address: ...
+    @property
+    def token1(self) -> Address: ...
+    @property
+    def fee_pips(self) -> int:
+        """Fee on the input, millionths."""
+        ...
+
+    def amount_out(self, token_in: Address, amount_in: int) -> int:
+        """What the pool's contract pays for ``amount_in``.
+
+        Raises:
+            InsufficientLiquidity: the pool cannot take the whole input.
+            InputError: ``token_in`` is not in the pool or the amount is not positive.
+        """
+        ...
+
+    def amount_in(self, token_out: Address, amount_out: int) -> int:
+        """The least input for which the pool's contract pays ``amount_out``; raises as `amount_out`."""
+        ...
+
+    def apply(self, log: Log) -> Self:
+        """The state after ``log``; the same object when the log does not change it."""
+        ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+class InsufficientLiquidity(ArithmeticError):
+    """A swap asks for more than a pool holds within its range."""

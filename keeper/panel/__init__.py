@@ -1,0 +1,1 @@
+"""Mission Control, the operator's web page."""

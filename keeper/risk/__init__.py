@@ -1,0 +1,1 @@
+"""The checks that every plan has to pass before it may be sent."""

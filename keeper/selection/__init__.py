@@ -1,0 +1,1 @@
+"""Phase 2: which opportunities are worth a plan."""

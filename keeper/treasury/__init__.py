@@ -1,0 +1,1 @@
+"""Phase 4: money that is accounted for."""
