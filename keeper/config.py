@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     min_profit_wei: int = Field(10**14, ge=0, description="smallest net profit worth sending, wei")
     max_gas_share_bps: int = Field(5_000, ge=0, le=10_000, description="gas cost at most this share of gross")
     bid_bps: int = Field(2_000, ge=0, lt=10_000, description="share of the profit after base fee bid to the builder")
+    max_loan_wei: int = Field(10_000 * 10**18, gt=0, description="largest loan of one trade, wei")
+    max_reverts: int = Field(3, gt=0, description="reverted transactions in a row that stop trading")
     max_plans_per_block: int = Field(8, gt=0, description="transactions sent for one block")
     journal_depth: int = Field(64, gt=0, description="blocks that the book can undo")
     confirmations: int = Field(1, ge=1, description="blocks after which a landed trade counts")
