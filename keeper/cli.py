@@ -1,0 +1,181 @@
+"""The command line: every way an operator starts, checks and looks at the keeper."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Coroutine
+from typing import Any
+
+import click
+
+from keeper.config import Mode, Settings, load_settings
+from keeper.domain.errors import OrionError
+
+
+class Failure(click.ClickException):
+    """An error that was foreseen: one line on stderr, exit code 1."""
+
+    def show(self, file: Any = None) -> None:  # noqa: ARG002  (click's signature)
+        click.secho(f"error: {self.message}", err=True, fg="red")
+
+
+def _log_to_stderr(verbose: bool) -> None:
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname).1s %(message)s",
+        datefmt="%H:%M:%S",
+    )
+    for chatty in ("httpx", "httpcore", "web3", "websockets", "alembic", "asyncio", "numba"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        return asyncio.run(work)
+    except OrionError as error:
+        raise Failure(str(error)) from error
+
+
+def _settings(**overrides: object) -> Settings:
+    try:
+        return load_settings(**{name: value for name, value in overrides.items() if value is not None})
+    except OrionError as error:
+        raise Failure(str(error)) from error
+
+
+def _print_json(value: object) -> None:
+    sys.stderr.flush()
+    print(json.dumps(value), flush=True)
+
+
+AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object as the last line on stdout.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("-v", "--verbose", is_flag=True, help="Log at debug level.")
+def main(verbose: bool) -> None:
+    """Alpha-Orion: finds flash-loan arbitrage, proves it to the wei, sends it as bundles, keeps the books.
+
+    Start with `keeper run`: without any settings it builds an offline replica of mainnet and trades on it.
+    Settings are environment variables with the prefix ORION_; `keeper settings` lists them.
+    """
+    _log_to_stderr(verbose)
+
+
+@main.command()
+@click.option("--network", help="`replica` (default), or an ape choice such as ethereum:mainnet with ORION_RPC_URL.")
+@click.option("--blocks", type=click.IntRange(min=1), help="Stop after this many blocks; default: run until Ctrl-C.")
+@click.option("--seed", type=click.IntRange(min=0), default=None, help="Replica: the same seed gives the same blocks.")
+@click.option("--block-time", type=click.FloatRange(min=0.1), default=2.0, show_default=True, help="Replica: seconds.")
+@click.option("--rival", is_flag=True, help="Replica: a competing searcher takes part and wins some races.")
+@click.option("--panel/--no-panel", default=True, help="Show Mission Control in the browser.")
+@click.option(
+    "--live",
+    is_flag=True,
+    help="Sign and send on a real network. Without it every network but the replica "
+    "is paper trading: plans are proven and recorded, nothing is signed.",
+)
+@AS_JSON
+def run(
+    network: str | None,
+    blocks: int | None,
+    seed: int | None,
+    block_time: float,
+    rival: bool,
+    panel: bool,
+    live: bool,
+    as_json: bool,
+) -> None:
+    """Run the keeper.
+
+    \b
+    keeper run                                the offline replica, until Ctrl-C
+    keeper run --blocks 30 --seed 7 --json    a bounded, repeatable run and its figures
+    keeper run --rival --block-time 12        a competitor, mainnet's pace
+    ORION_RPC_URL=http://... keeper run --network ethereum:mainnet     paper trading on a real chain
+    """
+    from keeper.launch import ReplicaOptions, run_keeper
+
+    settings = _settings(network=network)
+    if settings.network == "replica":
+        if live:
+            raise Failure("--live is for real networks; the replica signs with its development key already.")
+        settings = settings.model_copy(update={"mode": Mode.REPLICA})
+    elif live:
+        settings = settings.model_copy(update={"mode": Mode.LIVE})
+    options = ReplicaOptions(seed=seed, block_time=block_time, rival=rival)
+    summary = _run(run_keeper(settings, options, blocks=blocks, with_panel=panel))
+    if as_json:
+        _print_json(summary)
+
+
+@main.command()
+@AS_JSON
+def doctor(as_json: bool) -> None:
+    """Check every component and say how to mend what is wrong. Exits 1 when something is."""
+    from keeper import doctor as checks
+
+    found = _run(checks.examine(_settings()))
+    checks.render(found)
+    if as_json:
+        _print_json(checks.to_json(found))
+    if not all(check.ok for check in found):
+        raise SystemExit(1)
+
+
+@main.command("settings")
+@AS_JSON
+def show_settings(as_json: bool) -> None:
+    """List every setting with its variable, its value in force and what it means."""
+    settings = _settings()
+    shown = json.loads(settings.model_dump_json())
+    for name, info in Settings.model_fields.items():
+        click.echo(f"ORION_{name.upper()} = {shown[name]}    {info.description or ''}", err=True)
+    if as_json:
+        _print_json(shown)
+
+
+@main.command()
+@AS_JSON
+def panel(as_json: bool) -> None:
+    """Serve Mission Control on the database and bus given by ORION_DATABASE_URL and ORION_REDIS_URL."""
+    from keeper.launch import serve_panel
+
+    _run(serve_panel(_settings()))
+    if as_json:
+        _print_json({"stopped": True})
+
+
+@main.group()
+def replica() -> None:
+    """The offline mainnet: build it, see what it is made of."""
+
+
+@replica.command("build")
+@AS_JSON
+def replica_build(as_json: bool) -> None:
+    """Build the replica's state and cache it; quick when it is there already."""
+    from keeper.launch import build_replica
+
+    built = _run(build_replica(_settings()))
+    if as_json:
+        _print_json(built)
+
+
+@replica.command("status")
+@AS_JSON
+def replica_status(as_json: bool) -> None:
+    """List each contract of the replica: where it is, and whether it is mainnet's bytecode or a stand-in."""
+    from keeper.launch import replica_rows
+
+    rows = _run(replica_rows(_settings()))
+    if as_json:
+        _print_json({"components": rows})
+
+
+if __name__ == "__main__":
+    main()
