@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any, Protocol, Self
 
 from keeper.domain.chain import Log
@@ -41,6 +42,14 @@ class Pool(Protocol):
 
     def amount_in(self, token_out: Address, amount_out: int) -> int:
         """The least input for which the pool's contract pays ``amount_out``; raises as `amount_out`."""
+        ...
+
+    def marginal_price(self, token_in: Address) -> Fraction:
+        """Raw units paid out per raw unit of ``token_in`` for a vanishing input, fee included.
+
+        Raises:
+            InsufficientLiquidity: there is nothing to trade at the current price.
+        """
         ...
 
     def apply(self, log: Log) -> Self:
