@@ -1,1 +1,1 @@
-"""PostgreSQL and the Redis bus."""
+"""What the keeper remembers and tells: the ledger in PostgreSQL, and the Redis bus of what happens now."""
