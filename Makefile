@@ -1,0 +1,35 @@
+# The front door: `make help`. ARGS goes through to the command: make run ARGS="--blocks 30 --seed 7 --json"
+SHELL := bash
+ENVIRONMENT := . toolchain/env.sh
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint doctor lock clean
+
+help: ## list the targets
+	@printf 'make TARGET [ARGS="..."]\n\n'
+	@while IFS= read -r line; do \
+	  [[ $$line =~ ^([a-z]+):.*'## '(.*)$$ ]] && printf '  %-8s %s\n' "$${BASH_REMATCH[1]}" "$${BASH_REMATCH[2]}"; \
+	done < Makefile; true
+
+setup: ## install everything into this checkout; quick when nothing changed, goes on where it was interrupted
+	@bash toolchain/bootstrap.sh
+
+run: setup ## run the keeper until Ctrl-C; ARGS="--help" lists its options
+	@exec .venv/bin/keeper run $(ARGS)
+
+test: setup ## run all checks and tests; ARGS goes to pytest
+	@bash toolchain/browser.sh
+	@exec bash toolchain/test.sh $(ARGS)
+
+lint: setup ## run only the checks of style, types and imports
+	@exec bash toolchain/test.sh --lint-only
+
+doctor: setup ## check every component and say how to mend what is wrong
+	@exec .venv/bin/keeper doctor $(ARGS)
+
+lock: setup ## resolve the dependencies anew; rewrites the lock files in toolchain/
+	@bash toolchain/lock.sh
+
+clean: ## remove what was installed and built; the ledger in .orion/state stays
+	rm -rf .venv toolchain/node_modules .orion/cache .orion/ape .orion/solcx .orion/logs .orion/run .build \
+	  .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
