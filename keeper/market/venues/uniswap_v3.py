@@ -47,7 +47,7 @@ BURN_TOPIC = keccak(text="Burn(address,int24,int24,uint128,uint256,uint256)")
 
 WORD_BITS = 256
 """Ticks in one word of the pool's bitmap."""
-_MAX_TICK_SPACING = 16_384
+MAX_TICK_SPACING = 16_384
 
 
 class SwapResult(NamedTuple):
@@ -215,7 +215,7 @@ class UniswapV3Pool:
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> Self:
         token0, token1 = read_tokens(state)
-        spacing = read_int(state, "tick_spacing", 1, _MAX_TICK_SPACING)
+        spacing = read_int(state, "tick_spacing", 1, MAX_TICK_SPACING)
         price = read_int(state, "sqrt_price_x96", 0, MAX_SQRT_RATIO - 1)
         tick = read_int(state, "tick", MIN_TICK, MAX_TICK)
         if price:
