@@ -112,7 +112,7 @@ class ManagedProcess:
         """
         process = self._started()
         ended = asyncio.create_task(process.wait())
-        ready = asyncio.create_task(_until(probe))
+        ready = asyncio.create_task(until(probe))
         try:
             await asyncio.wait({ended, ready}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
             if ended.done():
@@ -203,7 +203,8 @@ class ManagedProcess:
             return
 
 
-async def _until(probe: Callable[[], Awaitable[bool]]) -> None:
+async def until(probe: Callable[[], Awaitable[bool]]) -> None:
+    """Ask ``probe`` with growing pauses until it answers True. The caller sets the bound."""
     pause = _FIRST_PAUSE
     while True:
         try:
