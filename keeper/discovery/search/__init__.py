@@ -1,0 +1,1 @@
+"""Finds, sizes and proves profitable loops over any set of pools."""

@@ -1,0 +1,19 @@
+"""How the search's kernels are compiled: without the interpreter lock, and kept on disk between runs.
+
+The compiled code lies beside its source, or in ``NUMBA_CACHE_DIR`` where that is set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar, cast
+
+import numba
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile ``function`` at its first call. Division by zero gives infinity or nan, as in numpy."""
+    return cast(Callable[P, R], numba.njit(cache=True, nogil=True, error_model="numpy")(function))

@@ -1,0 +1,238 @@
+"""Kernels that keep the marginal rates and enumerate profitable loops through given pairs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from keeper.discovery.search.compiled import kernel
+from keeper.discovery.search.ranges import FloatArray
+from keeper.discovery.search.tables import BoolArray, Graph, Heads, IntArray, Ranges
+
+NO_RANK = np.iinfo(np.int32).max
+"""Rank of a token in which no profit is taken."""
+
+
+@kernel
+def first_range(ranges: Ranges, pool: int, token0_in: bool) -> tuple[int, float]:
+    """Index of the first range with liquidity that a swap meets, and q = sqrt(marginal rate) at its start.
+
+    The index is -1 when there is none.
+    """
+    if ranges.length[pool] == 0:
+        return -1, 0.0
+    price, root_fee = ranges.price[pool], ranges.root_fee[pool]
+    base, at = ranges.offset[pool], ranges.current[pool]
+    if ranges.liquidity[base + at] > 0.0:
+        if token0_in and price > ranges.bounds[base + at]:
+            return at, root_fee * price
+        if not token0_in and price < ranges.bounds[base + at + 1]:
+            return at, root_fee / price
+    return next_range(ranges, pool, token0_in, at)
+
+
+@kernel
+def next_range(ranges: Ranges, pool: int, token0_in: bool, at: int) -> tuple[int, float]:
+    """As `first_range`, for the ranges behind range ``at``."""
+    base, root_fee = ranges.offset[pool], ranges.root_fee[pool]
+    if token0_in:
+        for j in range(at - 1, -1, -1):
+            if ranges.liquidity[base + j] > 0.0 and ranges.bounds[base + j] < ranges.bounds[base + j + 1]:
+                return j, root_fee * ranges.bounds[base + j + 1]
+    else:
+        for j in range(at + 1, ranges.length[pool]):
+            if ranges.liquidity[base + j] > 0.0 and ranges.bounds[base + j] < ranges.bounds[base + j + 1]:
+                return j, root_fee / ranges.bounds[base + j]
+    return -1, 0.0
+
+
+@kernel
+def refresh_heads(ranges: Ranges, heads: Heads, pools: IntArray) -> None:
+    """Recompute the heads of ``pools`` in both directions."""
+    for i in range(pools.size):
+        pool = pools[i]
+        for direction in range(2):
+            slot = 2 * pool + direction
+            at, root_rate = first_range(ranges, pool, (direction == 0) != ranges.flipped[pool])
+            heads.at[slot] = at
+            heads.root_rate[slot] = root_rate
+            if at < 0:
+                heads.depth[slot] = 0.0
+                heads.log_rate[slot] = -np.inf
+            else:
+                heads.depth[slot] = ranges.liquidity[ranges.offset[pool] + at] / ranges.root_fee[pool]
+                heads.log_rate[slot] = 2.0 * np.log(root_rate)
+
+
+@kernel
+def refresh_rates(graph: Graph, heads: Heads, pools: IntArray) -> None:
+    """Recompute the best rate of the pairs of ``pools``, in both directions."""
+    for i in range(pools.size):
+        pair = graph.pair_of[pools[i]]
+        if pair < 0:
+            continue
+        for direction in range(2):
+            best, rate = -1, -np.inf
+            for pool in range(graph.first[pair], graph.last[pair]):
+                if heads.log_rate[2 * pool + direction] > rate:
+                    best, rate = pool, heads.log_rate[2 * pool + direction]
+            graph.best[2 * pair + direction] = best
+            graph.log_rate[2 * pair + direction] = rate
+
+
+@kernel
+def source_of(graph: Graph, edge: int) -> int:
+    pair = edge >> 1
+    return int(graph.low[pair]) if edge & 1 == 0 else int(graph.high[pair])
+
+
+@kernel
+def halve(loops: IntArray, hop_counts: IntArray, estimates: FloatArray) -> tuple[int, float]:
+    """Keep the loops above the median estimate; return their number and the median."""
+    floor = float(np.median(estimates))
+    size = 0
+    for i in range(estimates.size):
+        if estimates[i] > floor:
+            loops[size] = loops[i]
+            hop_counts[size] = hop_counts[i]
+            estimates[size] = estimates[i]
+            size += 1
+    return size, floor
+
+
+@kernel
+def offer_loop(
+    graph: Graph,
+    heads: Heads,
+    rank: IntArray,
+    value: FloatArray,
+    loop: IntArray,
+    hops: int,
+    loops: IntArray,
+    hop_counts: IntArray,
+    estimates: FloatArray,
+    size: int,
+    floor: float,
+) -> tuple[int, float]:
+    """Append a loop, turned to start at its best-ranked profit token; return the number of loops and the floor.
+
+    The estimate is the profit of the best-rate pools if their first ranges had no end, in the first profit token. It
+    keeps dust pools with absurd prices from crowding out loops with depth. Only estimates above the floor count.
+    """
+    turn, lowest = 0, NO_RANK
+    for i in range(hops):
+        here = rank[source_of(graph, loop[i])]
+        if here < lowest:
+            turn, lowest = i, here
+    if lowest == NO_RANK:
+        return size, floor
+    gain, curve = 1.0, 0.0
+    for i in range(hops):
+        edge = loop[(turn + i) % hops]
+        slot = 2 * graph.best[edge] + (edge & 1)
+        curve += gain * heads.root_rate[slot] / heads.depth[slot]
+        gain *= heads.root_rate[slot] ** 2
+    if not gain > 1.0:
+        return size, floor
+    estimate = value[source_of(graph, loop[turn])] * (np.sqrt(gain) - 1.0) ** 2 / curve
+    if not estimate > floor:
+        return size, floor
+    if size == estimates.size:
+        size, floor = halve(loops, hop_counts, estimates)
+        if not estimate > floor:
+            return size, floor
+    for i in range(hops):
+        loops[size, i] = loop[(turn + i) % hops]
+    hop_counts[size] = hops
+    estimates[size] = estimate
+    return size + 1, floor
+
+
+@kernel
+def enumerate_loops(
+    graph: Graph,
+    heads: Heads,
+    rank: IntArray,
+    value: FloatArray,
+    admitted: BoolArray,
+    dirty: IntArray,
+    want_hops: BoolArray,
+    loops: IntArray,
+    hop_counts: IntArray,
+    estimates: FloatArray,
+    max_steps: int,
+) -> tuple[int, bool]:
+    """Every loop of two to four pairs whose best rates multiply to above 1 and that has a dirty edge, each once.
+
+    Nothing about loops is kept between calls. A loop is found from the first of its dirty edges a -> b: back by the
+    same pair; by b -> x -> a; by b -> x -> y -> a. Where the output fills up, the half with the smaller estimates goes.
+
+    Args:
+        rank: by token, the place among the profit tokens; `NO_RANK` outside of them.
+        value: by token, worth in the first profit token; read for ranked tokens only.
+        admitted: by pair.
+        dirty: directed edges, distinct.
+        want_hops: index 2, 3 and 4 tell which loops are wanted.
+        loops, hop_counts, estimates: outputs of equal length; the edges of loop i are ``loops[i, :hop_counts[i]]``.
+        max_steps: bound on the edges looked at, for each number of hops.
+
+    Returns:
+        the number of loops, and whether a bound cut the enumeration short.
+    """
+    size, floor, truncated = 0, 0.0, False
+    order = np.full(graph.log_rate.size, NO_RANK, np.int32)
+    for i in range(dirty.size):
+        order[dirty[i]] = i
+    closing = np.full(graph.start.size - 1, -1, np.int32)
+    loop = np.empty(4, np.int32)
+    for hops in range(2, 5):
+        if not want_hops[hops]:
+            continue
+        steps = 0
+        for i in range(dirty.size):
+            loop[0] = dirty[i]
+            rate = graph.log_rate[loop[0]]
+            if rate == -np.inf or not admitted[loop[0] >> 1]:
+                continue
+            if steps > max_steps:
+                truncated = True
+                break
+            if hops == 2:
+                steps += 1
+                loop[1] = loop[0] ^ 1
+                if order[loop[1]] > i and rate + graph.log_rate[loop[1]] > 0.0:
+                    size, floor = offer_loop(
+                        graph, heads, rank, value, loop, 2, loops, hop_counts, estimates, size, floor
+                    )
+                continue
+            a, b = source_of(graph, loop[0]), source_of(graph, loop[0] ^ 1)
+            for n in range(graph.start[a], graph.start[a + 1]):
+                back = graph.edge[n] ^ 1
+                if order[back] > i and admitted[back >> 1]:
+                    closing[graph.to[n]] = back
+            steps += graph.start[a + 1] - graph.start[a]
+            for n in range(graph.start[b], graph.start[b + 1]):
+                x, loop[1] = graph.to[n], graph.edge[n]
+                through_x = rate + graph.log_rate[loop[1]]
+                steps += 1
+                if x == a or through_x == -np.inf or order[loop[1]] < i or not admitted[loop[1] >> 1]:
+                    continue
+                if hops == 3:
+                    loop[2] = closing[x]
+                    if loop[2] >= 0 and through_x + graph.log_rate[loop[2]] > 0.0:
+                        size, floor = offer_loop(
+                            graph, heads, rank, value, loop, 3, loops, hop_counts, estimates, size, floor
+                        )
+                    continue
+                for m in range(graph.start[x], graph.start[x + 1]):
+                    y, loop[2] = graph.to[m], graph.edge[m]
+                    loop[3] = closing[y]
+                    if loop[3] < 0 or y == b or order[loop[2]] < i or not admitted[loop[2] >> 1]:
+                        continue
+                    if through_x + graph.log_rate[loop[2]] + graph.log_rate[loop[3]] > 0.0:
+                        size, floor = offer_loop(
+                            graph, heads, rank, value, loop, 4, loops, hop_counts, estimates, size, floor
+                        )
+                steps += graph.start[x + 1] - graph.start[x]
+            for n in range(graph.start[a], graph.start[a + 1]):
+                closing[graph.to[n]] = -1
+    return size, truncated or floor > 0.0

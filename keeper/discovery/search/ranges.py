@@ -1,0 +1,131 @@
+"""A pool as the search sees it: a row of constant-product ranges over the square root of its price.
+
+With s the square root of raw token1 per raw token0 and L the liquidity, a range holds L / s of token0 and L * s of
+token1 (Uniswap V3 white paper, eq. 6.3 and 6.4). A Uniswap V2 pair is the one range from 0 to infinity with
+L = sqrt(reserve0 * reserve1) and s = sqrt(reserve1 / reserve0).
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keeper.market.venues.base import Pool
+from keeper.market.venues.fields import FEE_DENOMINATOR, MAX_UINT112, MAX_UINT128
+from keeper.market.venues.tick_math import MAX_SQRT_RATIO, MAX_TICK, MIN_SQRT_RATIO, MIN_TICK
+from keeper.market.venues.uniswap_v2 import UniswapV2Pool
+from keeper.market.venues.uniswap_v3 import UniswapV3Pool
+
+FloatArray = NDArray[np.float64]
+
+Q96 = 2.0**96
+_HALF_LOG_TICK = 0.5 * math.log1p(1e-4)
+# a float64 boundary and a float64 price of the same tick differ by less
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class RangeView:
+    """The ranges of one pool state.
+
+    Attributes:
+        price: s now.
+        current: index of the range that holds ``price``.
+        bounds: s at the ends of the ranges, ascending, shape (ranges + 1,).
+        liquidity: L of each range, raw units, shape (ranges,).
+    """
+
+    price: float
+    current: int
+    bounds: FloatArray
+    liquidity: FloatArray
+
+
+_V2_BOUNDS: FloatArray = np.array([0.0, math.inf])
+
+
+def view_ranges(pool: Pool) -> RangeView | None:
+    """The ranges of ``pool``, or None when nothing can be traded or its numbers cannot be those of a pool.
+
+    Raises:
+        TypeError: no ranges are known for this kind of pool.
+    """
+    if not 0 <= pool.fee_pips < FEE_DENOMINATOR or pool.token0 == pool.token1:
+        return None
+    if isinstance(pool, UniswapV2Pool):
+        return _of_v2(pool)
+    if isinstance(pool, UniswapV3Pool):
+        return _of_v3(pool)
+    raise TypeError(f"the search has no ranges for {type(pool).__name__}")
+
+
+def moved_within(pool: Pool, before: Pool, bounds: FloatArray, liquidity: FloatArray) -> tuple[float, int] | None:
+    """Price and current range of ``pool`` when only these differ from ``before``, else None.
+
+    Saves the work of `view_ranges` for a swap in a pool with many ticks.
+
+    Args:
+        bounds, liquidity: the ranges of ``before``.
+    """
+    if not (isinstance(pool, UniswapV3Pool) and isinstance(before, UniswapV3Pool)):
+        return None
+    if pool.tick_indices is not before.tick_indices or pool.liquidity_net is not before.liquidity_net:
+        return None
+    if pool.fee_pips != before.fee_pips or not MIN_SQRT_RATIO <= pool.sqrt_price_x96 < MAX_SQRT_RATIO:
+        return None
+    current = bisect_right(pool.tick_indices, pool.tick)
+    price = pool.sqrt_price_x96 / Q96
+    if liquidity[current] != float(pool.liquidity) or not _holds(bounds, current, price):
+        return None
+    return price, current
+
+
+def _of_v2(pool: UniswapV2Pool) -> RangeView | None:
+    if not (0 < pool.reserve0 <= MAX_UINT112 and 0 < pool.reserve1 <= MAX_UINT112):
+        return None
+    liquidity = math.sqrt(float(pool.reserve0) * float(pool.reserve1))
+    return RangeView(math.sqrt(pool.reserve1 / pool.reserve0), 0, _V2_BOUNDS, np.array([liquidity]))
+
+
+def _of_v3(pool: UniswapV3Pool) -> RangeView | None:
+    ticks, nets = pool.tick_indices, pool.liquidity_net
+    if not MIN_SQRT_RATIO <= pool.sqrt_price_x96 < MAX_SQRT_RATIO or not 0 <= pool.liquidity <= MAX_UINT128:
+        return None
+    if len(ticks) != len(nets) or any(b <= a for a, b in pairwise(ticks)):
+        return None
+    if ticks and not MIN_TICK <= ticks[0] <= ticks[-1] <= MAX_TICK:
+        return None
+    inner = np.exp(_HALF_LOG_TICK * np.array(ticks, dtype=np.float64))
+    bounds = np.concatenate(([MIN_SQRT_RATIO / Q96], inner, [MAX_SQRT_RATIO / Q96]))
+    current = bisect_right(ticks, pool.tick)
+    price = pool.sqrt_price_x96 / Q96
+    if not _holds(bounds, current, price):
+        return None
+    # from the range that holds the price outwards, in integers: what is unknown further out does not reach in;
+    # where the ticks do not add up the liquidity ends
+    liquidity = np.zeros(len(ticks) + 1)
+    liquidity[current] = float(pool.liquidity)
+    amount = pool.liquidity
+    for at in range(current, len(ticks)):
+        amount += nets[at]
+        if not 0 <= amount <= MAX_UINT128:
+            break
+        liquidity[at + 1] = float(amount)
+    amount = pool.liquidity
+    for at in range(current - 1, -1, -1):
+        amount -= nets[at]
+        if not 0 <= amount <= MAX_UINT128:
+            break
+        liquidity[at] = float(amount)
+    if not liquidity.any():
+        return None
+    return RangeView(price, current, bounds, liquidity)
+
+
+def _holds(bounds: FloatArray, current: int, price: float) -> bool:
+    return bool(bounds[current] * (1 - _ROUNDING) <= price <= bounds[current + 1] * (1 + _ROUNDING))
