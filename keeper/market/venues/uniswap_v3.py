@@ -51,7 +51,7 @@ MAX_TICK_SPACING = 16_384
 
 
 class SwapResult(NamedTuple):
-    """A swap that was carried out wholly; ``amount_in`` holds the fee."""
+    """Amounts swapped, the fee within ``amount_in``, and the pool's price and liquidity afterwards."""
 
     amount_in: int
     amount_out: int
@@ -90,16 +90,22 @@ class UniswapV3Pool:
         return VenueKind.UNISWAP_V3
 
     def amount_out(self, token_in: Address, amount_in: int) -> int:
-        """What ``QuoterV2.quoteExactInputSingle`` answers without a price limit."""
+        """What ``QuoterV2.quoteExactInputSingle`` answers where the pool can take the whole input."""
         if amount_in <= 0:
             raise InputError("amount_in", amount_in, "Give a positive amount.")
-        return self.swap(self._is_token0(token_in, "token_in"), amount_in).amount_out
+        result = self.swap(self._is_token0(token_in, "token_in"), amount_in)
+        if result.amount_in != amount_in:
+            raise InsufficientLiquidity(f"{self.address} takes no more than {result.amount_in} of {token_in}")
+        return result.amount_out
 
     def amount_in(self, token_out: Address, amount_out: int) -> int:
-        """What ``QuoterV2.quoteExactOutputSingle`` answers without a price limit."""
+        """What ``QuoterV2.quoteExactOutputSingle`` answers where the pool can pay the whole output."""
         if amount_out <= 0:
             raise InputError("amount_out", amount_out, "Give a positive amount.")
-        return self.swap(not self._is_token0(token_out, "token_out"), -amount_out).amount_in
+        result = self.swap(not self._is_token0(token_out, "token_out"), -amount_out)
+        if result.amount_out != amount_out:
+            raise InsufficientLiquidity(f"{self.address} pays no more than {result.amount_out} of {token_out}")
+        return result.amount_in
 
     def marginal_price(self, token_in: Address) -> Fraction:
         """Raw units paid out per raw unit of ``token_in`` for a vanishing input, fee included."""
@@ -110,45 +116,47 @@ class UniswapV3Pool:
         price, unit = (square, 1 << 192) if zero_for_one else (1 << 192, square)
         return Fraction(price * (FEE_DENOMINATOR - self.fee_pips), unit * FEE_DENOMINATOR)
 
-    def swap(self, zero_for_one: bool, amount_specified: int) -> SwapResult:
-        """``UniswapV3Pool.swap`` up to the last price of the range.
+    def swap(self, zero_for_one: bool, amount_specified: int, sqrt_price_limit_x96: int | None = None) -> SwapResult:
+        """``UniswapV3Pool.swap``: like it, this stops at the price limit with whatever was swapped by then.
 
         The contract also stops at the borders of its bitmap's words, where nothing is initialised; it rounds there,
         so the steps are repeated here.
 
         Args:
-            amount_specified: exact input when positive, exact output when negative, as in the contract.
+            amount_specified: exact input when positive, exact output when negative.
+            sqrt_price_limit_x96: on the side that the swap moves the price to; the last price by default.
 
         Raises:
-            InsufficientLiquidity: the pool reaches its last price before the amount is used up.
+            InsufficientLiquidity: the pool is not initialised, or the contract would revert because its ticks do not
+                add up.
         """
         price, tick, liquidity = self.sqrt_price_x96, self.tick, self.liquidity
         if price == 0:
             raise InsufficientLiquidity(f"{self.address} is not initialised")
+        limit = sqrt_price_limit_x96 or (MIN_SQRT_RATIO + 1 if zero_for_one else MAX_SQRT_RATIO - 1)
+        if not (MIN_SQRT_RATIO < limit < price if zero_for_one else price < limit < MAX_SQRT_RATIO):
+            raise InsufficientLiquidity(f"{self.address} is at price {price}, with no way to {limit}")
         ticks, nets = self.tick_indices, self.liquidity_net
         spacing, fee_pips = self.tick_spacing, self.fee_pips
         exact_input = amount_specified > 0
-        limit = MIN_SQRT_RATIO + 1 if zero_for_one else MAX_SQRT_RATIO - 1
         # the next initialised tick: at or below the current one going down, above it going up
         at = bisect_right(ticks, tick) - (1 if zero_for_one else 0)
         remaining, calculated = amount_specified, 0
-        while remaining != 0:
+        while remaining != 0 and price != limit:
             inside = 0 <= at < len(ticks)
             if liquidity == 0:
-                # no step changes an amount before the next initialised tick
-                if not inside:
-                    raise InsufficientLiquidity(f"{self.address} has no liquidity beyond tick {tick}")
-                step_tick, initialized = ticks[at], True
+                # no step before the next initialised tick changes an amount
+                initialized = inside
+                step_tick = ticks[at] if inside else (MIN_TICK if zero_for_one else MAX_TICK)
             elif zero_for_one:
                 step_tick = (tick // spacing >> 8 << 8) * spacing
-                initialized = inside and ticks[at] >= step_tick
+                if initialized := inside and ticks[at] >= step_tick:
+                    step_tick = ticks[at]
             else:
                 step_tick = ((tick // spacing + 1 >> 8 << 8) + WORD_BITS - 1) * spacing
-                initialized = inside and ticks[at] <= step_tick
-            if initialized:
-                step_tick = ticks[at]
-            step_tick = min(max(step_tick, MIN_TICK), MAX_TICK)
-            next_price = get_sqrt_ratio_at_tick(step_tick)
+                if initialized := inside and ticks[at] <= step_tick:
+                    step_tick = ticks[at]
+            next_price = get_sqrt_ratio_at_tick(min(max(step_tick, MIN_TICK), MAX_TICK))
             target = max(next_price, limit) if zero_for_one else min(next_price, limit)
             price, step_in, step_out, fee_amount = compute_swap_step(price, target, liquidity, remaining, fee_pips)
             if exact_input:
@@ -164,11 +172,9 @@ class UniswapV3Pool:
                         raise InsufficientLiquidity(f"the ticks of {self.address} do not add up at {step_tick}")
                     at += -1 if zero_for_one else 1
                 tick = step_tick - 1 if zero_for_one else step_tick
-            if price == limit and remaining != 0:
-                raise InsufficientLiquidity(f"{self.address} reaches its last price")
         if exact_input:
-            return SwapResult(amount_specified, calculated, price, liquidity)
-        return SwapResult(calculated, -amount_specified, price, liquidity)
+            return SwapResult(amount_specified - remaining, calculated, price, liquidity)
+        return SwapResult(calculated, remaining - amount_specified, price, liquidity)
 
     def apply(self, log: Log) -> Self:
         """The state after ``Swap`` (Uniswap's or Pancake's), ``Mint``, ``Burn`` or ``Initialize``.
