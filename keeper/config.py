@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -43,7 +43,12 @@ class Settings(BaseSettings):
     redis_url: str | None = Field(None, description="Redis protocol; a private server is started when unset")
     relay_urls: tuple[str, ...] = Field((), description="bundle endpoints; the local relay on the replica")
     relay_key: SecretStr | None = Field(None, description="key that signs relay requests; never holds funds")
+    relay_backend: Literal["keeper", "flashbots"] = Field(
+        "keeper", description="our own relay client, or the flashbots package in its place"
+    )
     mode: Mode = Mode.PAPER
+    account: str | None = Field(None, description="signs in mode `live`: an ape account or the path of a keystore file")
+    account_passphrase: SecretStr | None = Field(None, description="of the account; asked for when unset")
     executor: Address | None = Field(None, description="executor contract; read from its deployment when unset")
     pools_file: Path | None = Field(None, description="JSON list of pools; the replica's own when unset")
 

@@ -1,4 +1,4 @@
-"""The flashbots package as a second way to the relays; the keeper's own client is the first (`keeper.execution.relays`).
+"""The flashbots package as a second way to the relays, beside the keeper's own client (`keeper.execution.relays`).
 
 It is synchronous, so each relay gets a thread. It neither retries nor breaks circuits: it is here to check our client
 against and to fall back on.

@@ -1,8 +1,8 @@
 """Makes the PyPI package flashbots 2.0.0, which was written for web3 6, run on web3 7.
 
 What it needs: two modules that moved, a middleware that is a class, the old name of a signed transaction's bytes, and
-hexadecimal text with the ``0x`` that hexbytes 1.x no longer writes. `load` supplies these and returns the package; until
-it is called, nothing is touched.
+hexadecimal text with the ``0x`` that hexbytes 1.x no longer writes. `load` supplies these and returns the package;
+until it is called, nothing is touched.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from types import ModuleType
 from typing import Any
 
 import requests
+import web3.middleware
 from eth_account.datastructures import SignedTransaction
 from eth_account.typed_transactions.access_list_transaction import AccessListTransaction
 from eth_account.typed_transactions.dynamic_fee_transaction import DynamicFeeTransaction
-from web3 import middleware as web3_middleware
 from web3.middleware import Web3Middleware
 
 from keeper.execution.relays import SIGNATURE_HEADER, RelayAccount
@@ -27,11 +27,11 @@ HTTP_TIMEOUT = 3.0
 
 
 @cache
-def load() -> ModuleType:
+def load() -> Any:
     """Import flashbots with what it misses put in its way, and mend what does not fit web3 7."""
     _supply("eth_account._utils.typed_transactions", AccessListTransaction, DynamicFeeTransaction)
     _supply("web3._utils.request", _post)
-    web3_middleware.Middleware = Web3Middleware  # type: ignore[attr-defined]
+    web3.middleware.Middleware = Web3Middleware  # type: ignore[assignment]
     SignedTransaction.rawTransaction = property(lambda signed: signed.raw_transaction)  # type: ignore[attr-defined]
 
     import flashbots
@@ -62,11 +62,9 @@ def load() -> ModuleType:
 
 def connect(url: str, account: RelayAccount) -> Any:
     """The ``flashbots`` object of a `Web3` that speaks to the relay at ``url`` and to no node."""
-    from web3 import Web3
-
-    web3 = Web3()
-    load().flashbot(web3, account, url)
-    return web3.flashbots  # type: ignore[attr-defined]
+    client = web3.Web3()
+    load().flashbot(client, account, url)
+    return client.flashbots  # type: ignore[attr-defined]
 
 
 def _supply(name: str, *members: Any) -> None:
