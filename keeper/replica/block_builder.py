@@ -1,0 +1,377 @@
+"""Builds each block of the replica: the best bundles first, then everybody else's transactions, and mines it on anvil.
+
+anvil mines in order of arrival (``--order fifo``), and public transactions wait in its pool before the builder has
+chosen its bundles. So the pool is emptied transaction by transaction, and filled again in the order of the block.
+For the milliseconds of that, private transactions can be seen in the pool and public ones are announced once more.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from heapq import heapify, heappop, heappush
+from typing import Any
+
+from keeper.domain.errors import ComponentError
+from keeper.domain.units import Address, Hash32
+from keeper.replica.bundle_simulation import (
+    BlockContext,
+    BundleRejected,
+    BundleSimulation,
+    next_base_fee,
+    simulate_bundle,
+)
+from keeper.replica.bundles import Bundle, BundlePool, SignedTransaction
+from keeper.replica.rpc import Rpc, RpcError
+
+BUILDER_ADDRESS = Address("0x95222290DD7278Aa3Ddd389Cc1E1d165CC4BAfe5")
+_REMEMBERED_OUTCOMES = 10_000
+_NOT_IN_A_REQUEST = ("blockHash", "blockNumber", "transactionIndex", "hash", "v", "r", "s", "yParity", "type")
+
+_log = logging.getLogger(__name__)
+
+
+class BundleFate(StrEnum):
+    LANDED = "landed"
+    DROPPED = "dropped"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class BundleOutcome:
+    """What became of one bundle; ``gas_price`` is what it paid or offered the builder, wei per gas."""
+
+    bundle_hash: Hash32
+    block_number: int
+    signer: Address
+    fate: BundleFate
+    reason: str = ""
+    gas_price: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PooledTransaction:
+    """A transaction from the node's pool; one without a signature was sent from an impersonated account."""
+
+    hash: Hash32
+    sender: str
+    nonce: int
+    gas: int
+    max_fee: int
+    max_tip: int
+    method: str
+    payload: Any
+
+    def tip(self, base_fee: int) -> int:
+        return min(self.max_tip, self.max_fee - base_fee)
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltBlock:
+    """A mined block; ``reverted`` holds the transactions in it that failed."""
+
+    number: int
+    hash: Hash32
+    timestamp: int
+    base_fee: int
+    gas_used: int
+    transactions: tuple[Hash32, ...]
+    reverted: frozenset[Hash32]
+    bundles: tuple[BundleOutcome, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Accepted:
+    bundle: Bundle
+    simulation: BundleSimulation
+
+
+FillerSource = Callable[[BlockContext, int, int], Sequence[SignedTransaction]]
+"""Given the block, the gas expected to be used and the gas that is left, the transactions that fill it up."""
+
+
+class BlockBuilder:
+    """Chooses, orders and mines.
+
+    Args:
+        rpc: the node, started with ``--no-mining --order fifo``.
+        pool: where the relay puts bundles.
+        block_seconds: time from block to block on the chain's clock, whole seconds.
+    """
+
+    def __init__(self, rpc: Rpc, pool: BundlePool, *, block_seconds: int) -> None:
+        self.rpc = rpc
+        self._pool = pool
+        self._block_seconds = block_seconds
+        self.outcomes: deque[BundleOutcome] = deque(maxlen=_REMEMBERED_OUTCOMES)
+        self.totals: Counter[BundleFate] = Counter()
+
+    async def start(self) -> None:
+        await self.rpc("anvil_setCoinbase", BUILDER_ADDRESS)
+
+    async def next_block(self) -> BlockContext:
+        """The block that would be built now. Its time follows from its parent's, never from the wall clock."""
+        parent = await self.rpc("eth_getBlockByNumber", "latest", False)
+        pending = await self.rpc("eth_getBlockByNumber", "pending", False)
+        return BlockContext(
+            number=int(parent["number"], 16) + 1,
+            timestamp=int(parent["timestamp"], 16) + self._block_seconds,
+            # not by formula: the fee after a loaded state or an anvil_setNextBlockBaseFeePerGas is the node's own
+            base_fee=int(pending["baseFeePerGas"], 16),
+            gas_limit=int(parent["gasLimit"], 16),
+            coinbase=BUILDER_ADDRESS,
+        )
+
+    async def block_after(self, state_block: str, number: int, timestamp: int | None) -> BlockContext:
+        """Block ``number`` on the state of ``state_block``, for ``eth_callBundle``."""
+        parent = await self.rpc("eth_getBlockByNumber", state_block, False)
+        if parent is None:
+            raise BundleRejected(f"header not found: stateBlockNumber {state_block}")
+        state_number = int(parent["number"], 16)
+        if number <= state_number:
+            raise BundleRejected(f"blockNumber {number} is not after stateBlockNumber {state_number}")
+        distance = number - state_number
+        return BlockContext(
+            number=number,
+            timestamp=timestamp or int(parent["timestamp"], 16) + distance * self._block_seconds,
+            base_fee=next_base_fee(parent),
+            gas_limit=int(parent["gasLimit"], 16),
+            coinbase=BUILDER_ADDRESS,
+            state_block=parent["number"],
+        )
+
+    async def build(
+        self, context: BlockContext, private: Sequence[SignedTransaction], filler: FillerSource | None = None
+    ) -> BuiltBlock:
+        """Mine ``context`` with the bundles that hold, the pool, ``private`` order flow and ``filler``, in this order.
+
+        Transactions that are not in bundles are ordered by tip, within an account by nonce. Raises `ComponentError`
+        when the mined block is not the one that was chosen.
+        """
+        due, expired = self._pool.take(context.number)
+        outcomes = [_outcome(bundle, BundleFate.EXPIRED, "its block has passed") for bundle in expired]
+        accepted, dropped = await self._choose(context, due)
+        waiting = await self._empty_pool()
+        accepted, refused = await self._submit_bundles(context, accepted)
+        bundled = [tx for item in accepted for tx in item.bundle.transactions]
+        waiting |= await self._intruders(bundled)
+        others = _by_tip([*waiting.values(), *map(_pooled, private)], context.base_fee, {tx.hash for tx in bundled})
+        others += self._fill(filler, context, accepted, others)
+        for tx in others:
+            await self._return_to_pool(tx)
+        await self.rpc("evm_mine", {"timestamp": hex(context.timestamp)})
+        outcomes += [
+            *dropped,
+            *refused,
+            *(_outcome(item.bundle, BundleFate.LANDED, gas_price=int(item.simulation.gas_price)) for item in accepted),
+        ]
+        block = await self._read_block(context, accepted, tuple(outcomes))
+        self.note(*outcomes)
+        return block
+
+    def note(self, *outcomes: BundleOutcome) -> None:
+        """Remember what became of bundles."""
+        for outcome in outcomes:
+            self.outcomes.append(outcome)
+            self.totals[outcome.fate] += 1
+
+    async def _choose(
+        self, context: BlockContext, candidates: Sequence[Bundle]
+    ) -> tuple[list[_Accepted], list[BundleOutcome]]:
+        """Greedy: the highest paying bundle first, each of the others on top of what is in; ties by bundle hash."""
+        offers: list[_Accepted] = []
+        dropped: list[BundleOutcome] = []
+        for bundle in candidates:
+            try:
+                offers.append(_Accepted(bundle, await self._simulate(context, bundle, ())))
+            except BundleRejected as error:
+                dropped.append(_outcome(bundle, BundleFate.DROPPED, str(error)))
+        offers.sort(key=lambda offer: (-offer.simulation.gas_price, offer.bundle.hash, offer.bundle.signer))
+        accepted: list[_Accepted] = []
+        for offer in offers:
+            before = [tx for item in accepted for tx in item.bundle.transactions]
+            room = context.gas_limit - sum(item.simulation.gas_used for item in accepted)
+            try:
+                simulation = await self._simulate(context, offer.bundle, before) if before else offer.simulation
+                if sum(tx.gas for tx in offer.bundle.transactions) > room:
+                    raise BundleRejected("the block is full")
+                accepted.append(_Accepted(offer.bundle, simulation))
+            except BundleRejected as error:
+                reason = f"outbid: {error}" if before else str(error)
+                dropped.append(
+                    _outcome(offer.bundle, BundleFate.DROPPED, reason, gas_price=int(offer.simulation.gas_price))
+                )
+        return accepted, dropped
+
+    async def _simulate(
+        self, context: BlockContext, bundle: Bundle, before: Sequence[SignedTransaction]
+    ) -> BundleSimulation:
+        if context.timestamp < bundle.min_timestamp:
+            raise BundleRejected(f"block time {context.timestamp} is before minTimestamp {bundle.min_timestamp}")
+        if bundle.max_timestamp is not None and context.timestamp > bundle.max_timestamp:
+            raise BundleRejected(f"block time {context.timestamp} is after maxTimestamp {bundle.max_timestamp}")
+        simulation = await simulate_bundle(self.rpc, context, bundle.transactions, after=before)
+        for tx, result in zip(bundle.transactions, simulation.transactions, strict=True):
+            if result.error and tx.hash not in bundle.reverting:
+                detail = f": {result.revert_reason}" if result.revert_reason else ""
+                raise BundleRejected(f"{result.error}{detail}; {tx.hash}")
+        return simulation
+
+    async def _empty_pool(self) -> dict[Hash32, PooledTransaction]:
+        """Take every transaction out of the node's pool that is in it now."""
+        taken = await self._read_pool()
+        for tx_hash in taken:
+            await self.rpc("anvil_dropTransaction", tx_hash)
+        return taken
+
+    async def _read_pool(self) -> dict[Hash32, PooledTransaction]:
+        content = await self.rpc("txpool_content")
+        found: dict[Hash32, PooledTransaction] = {}
+        for part in ("pending", "queued"):
+            for by_nonce in content[part].values():
+                for fields in by_nonce.values():
+                    tx = await self._describe(fields)
+                    if tx is not None:
+                        found[tx.hash] = tx
+        return found
+
+    async def _describe(self, fields: dict[str, Any]) -> PooledTransaction | None:
+        tx_hash = Hash32(fields["hash"])
+        if int(fields["r"], 16) == 0:  # impersonated: there is no signature that could be sent again
+            method = "eth_sendTransaction"
+            payload: Any = {name: value for name, value in fields.items() if name not in _NOT_IN_A_REQUEST}
+            payload["data"] = payload.pop("input")
+            if "maxFeePerGas" in payload:
+                payload.pop("gasPrice", None)
+        else:
+            method = "eth_sendRawTransaction"
+            payload = await self.rpc("eth_getRawTransactionByHash", tx_hash)
+            if payload is None:  # replaced between the two calls
+                return None
+        price = fields["gasPrice"]
+        return PooledTransaction(
+            hash=tx_hash,
+            sender=fields["from"].lower(),
+            nonce=int(fields["nonce"], 16),
+            gas=int(fields["gas"], 16),
+            max_fee=int(fields.get("maxFeePerGas", price), 16),
+            max_tip=int(fields.get("maxPriorityFeePerGas", price), 16),
+            method=method,
+            payload=payload,
+        )
+
+    async def _submit_bundles(
+        self, context: BlockContext, accepted: list[_Accepted]
+    ) -> tuple[list[_Accepted], list[BundleOutcome]]:
+        """Put the bundles into the empty pool. One that the node refuses is dropped and the rest are tried afresh."""
+        refused: list[BundleOutcome] = []
+        while True:
+            sent: list[Hash32] = []
+            try:
+                for index, item in enumerate(accepted):  # noqa: B007 - names the bundle in the except branch
+                    for tx in item.bundle.transactions:
+                        await self.rpc("eth_sendRawTransaction", tx.raw_hex)
+                        sent.append(tx.hash)
+            except RpcError as error:
+                for tx_hash in sent:
+                    await self.rpc("anvil_dropTransaction", tx_hash)
+                refused.append(_outcome(accepted[index].bundle, BundleFate.DROPPED, str(error)))
+                rest = [kept.bundle for position, kept in enumerate(accepted) if position != index]
+                accepted, dropped = await self._choose(context, rest)
+                refused += dropped
+            else:
+                return accepted, refused
+
+    async def _intruders(self, bundled: Sequence[SignedTransaction]) -> dict[Hash32, PooledTransaction]:
+        """Take out what reached the pool while the bundles were put in, so that nothing can stand before them."""
+        ours = {tx.hash for tx in bundled}
+        found = {tx_hash: tx for tx_hash, tx in (await self._read_pool()).items() if tx_hash not in ours}
+        for tx_hash in found:
+            await self.rpc("anvil_dropTransaction", tx_hash)
+        return found
+
+    def _fill(
+        self,
+        filler: FillerSource | None,
+        context: BlockContext,
+        accepted: Sequence[_Accepted],
+        others: Sequence[PooledTransaction],
+    ) -> list[PooledTransaction]:
+        if filler is None:
+            return []
+        bundled = sum(item.simulation.gas_used for item in accepted)
+        limits = sum(tx.gas for tx in others)
+        # half of its limit is about what an ordinary transaction uses
+        return [_pooled(tx) for tx in filler(context, bundled + limits // 2, context.gas_limit - bundled - limits)]
+
+    async def _return_to_pool(self, tx: PooledTransaction) -> None:
+        try:
+            await self.rpc(tx.method, tx.payload)
+        except RpcError as error:  # a bundle has used its nonce or its funds
+            _log.info("transaction %s left the pool: %s", tx.hash, error)
+
+    async def _read_block(
+        self, context: BlockContext, accepted: Sequence[_Accepted], outcomes: tuple[BundleOutcome, ...]
+    ) -> BuiltBlock:
+        block = await self.rpc("eth_getBlockByNumber", hex(context.number), False)
+        receipts = await self.rpc("eth_getBlockReceipts", hex(context.number))
+        if block is None or receipts is None:
+            raise ComponentError("block builder", f"block {context.number} was not mined", "Does another miner run?")
+        expected = [
+            (tx.hash, result.gas_used, not result.error)
+            for item in accepted
+            for tx, result in zip(item.bundle.transactions, item.simulation.transactions, strict=True)
+        ]
+        mined = [
+            (receipt["transactionHash"], int(receipt["gasUsed"], 16), receipt["status"] == "0x1")
+            for receipt in receipts
+        ]
+        if mined[: len(expected)] != expected or int(block["timestamp"], 16) != context.timestamp:
+            raise ComponentError(
+                "block builder",
+                f"block {context.number} is not the one that was chosen",
+                "Start the node with --no-mining --order fifo and let nobody else mine.",
+            )
+        return BuiltBlock(
+            number=context.number,
+            hash=Hash32(block["hash"]),
+            timestamp=int(block["timestamp"], 16),
+            base_fee=int(block["baseFeePerGas"], 16),
+            gas_used=int(block["gasUsed"], 16),
+            transactions=tuple(Hash32(tx_hash) for tx_hash, _, _ in mined),
+            reverted=frozenset(Hash32(tx_hash) for tx_hash, _, succeeded in mined if not succeeded),
+            bundles=outcomes,
+        )
+
+
+def _outcome(bundle: Bundle, fate: BundleFate, reason: str = "", gas_price: int = 0) -> BundleOutcome:
+    return BundleOutcome(bundle.hash, bundle.block_number, bundle.signer, fate, reason, gas_price)
+
+
+def _pooled(tx: SignedTransaction) -> PooledTransaction:
+    return PooledTransaction(
+        tx.hash, tx.sender.lower(), tx.nonce, tx.gas, tx.max_fee, tx.max_tip, "eth_sendRawTransaction", tx.raw_hex
+    )
+
+
+def _by_tip(transactions: Sequence[PooledTransaction], base_fee: int, included: set[Hash32]) -> list[PooledTransaction]:
+    """Always the best tip among each account's next transaction; ties by hash. Leaves out what is ``included``."""
+    by_sender: dict[str, list[PooledTransaction]] = {}
+    for tx in sorted(transactions, key=lambda tx: (tx.nonce, tx.hash)):
+        if tx.hash not in included:
+            by_sender.setdefault(tx.sender, []).append(tx)
+    heads = [(-txs[0].tip(base_fee), txs[0].hash, 0, sender) for sender, txs in by_sender.items()]
+    heapify(heads)
+    ordered: list[PooledTransaction] = []
+    while heads:
+        _, _, position, sender = heappop(heads)
+        txs = by_sender[sender]
+        ordered.append(txs[position])
+        if position + 1 < len(txs):
+            following = txs[position + 1]
+            heappush(heads, (-following.tip(base_fee), following.hash, position + 1, sender))
+    return ordered

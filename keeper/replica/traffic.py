@@ -1,0 +1,368 @@
+"""Ordinary trading on the replica: seeded swaps through the real routers, and gas that stands for everybody else."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+from eth_utils.crypto import keccak
+
+from keeper.domain.token import Token, VenueKind
+from keeper.domain.units import Address, to_address
+from keeper.replica.abi import call_data
+from keeper.replica.bundle_simulation import BlockContext
+from keeper.replica.bundles import TRANSACTION_GAS_CAP, SignedTransaction, decode_transaction
+from keeper.replica.pool_state import MarketState, TradedPool, read_market
+from keeper.replica.prices import SMALL, VOLATILITY_BY_SYMBOL, PriceProcess, anchor_prices
+from keeper.replica.rpc import Rpc
+
+UNISWAP_V2_ROUTER = Address("0x7a250d5630B4cF539739dF2C5dAcb4c659F2488D")
+SUSHI_ROUTER = Address("0xd9e1cE17f2641f24aE83637ab66a2cca9C378B9F")
+SWAP_ROUTER_02 = Address("0x68b3465833fb72A70ecDF485E0e4C7bD8665Fc45")
+V2_ROUTERS: dict[str, Address] = {"uniswap_v2": UNISWAP_V2_ROUTER, "sushiswap": SUSHI_ROUTER}
+
+GWEI = 10**9
+_DEADLINE_SECONDS = 1_200
+_V2_SWAP_GAS, _V3_SWAP_GAS = 250_000, 400_000
+_SLIPPAGE_BPS = 300
+_LARGEST_MOVE = 0.012
+_PUBLIC_SHARE = 0.4
+_WALLET_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """How much is traded; the defaults give about nine swaps a block.
+
+    Attributes:
+        informed: mean number of traders a block who move a pool toward its view of the fair price.
+        retail: mean number of traders who trade for reasons of their own, either way.
+        follow_median, follow_spread: share of the way to its view that an informed trade goes: a log-normal draw.
+        retail_ether_median, retail_spread: value of a retail trade in ether, log-normal.
+    """
+
+    informed: float = 6.0
+    retail: float = 3.0
+    follow_median: float = 0.6
+    follow_spread: float = 0.5
+    retail_ether_median: float = 0.8
+    retail_spread: float = 1.2
+
+
+@dataclass(frozen=True, slots=True)
+class SlotTraffic:
+    """The transactions of one slot: those for the public mempool, in order, and those only the builder gets."""
+
+    public: tuple[SignedTransaction, ...]
+    private: tuple[SignedTransaction, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Swap:
+    pool: TradedPool
+    zero_for_one: bool
+    amount_in: int
+    minimum_out: int
+
+    @property
+    def token_in(self) -> Address:
+        return self.pool.token0 if self.zero_for_one else self.pool.token1
+
+    @property
+    def token_out(self) -> Address:
+        return self.pool.token1 if self.zero_for_one else self.pool.token0
+
+
+class Traffic:
+    """Makes the swaps of each slot; the same seed on the same chain gives the same transactions.
+
+    Args:
+        traders: accounts that hold the tokens and have approved the routers.
+        weth: numeraire of the price process.
+    """
+
+    def __init__(
+        self,
+        rpc: Rpc,
+        pools: Sequence[TradedPool],
+        tokens: Sequence[Token],
+        traders: Sequence[LocalAccount],
+        *,
+        seed: int,
+        chain_id: int,
+        weth: Address,
+        habits: Habits | None = None,
+    ) -> None:
+        self._rpc = rpc
+        self._pools = tuple(
+            pool for pool in pools if (pool.venue is VenueKind.UNISWAP_V2 and pool.dex in V2_ROUTERS) or is_v3(pool)
+        )
+        self._symbols = {token.address: token.symbol for token in tokens}
+        self._traders = {to_address(trader.address, "trader"): trader for trader in traders}
+        self._seed = seed
+        self._chain_id = chain_id
+        self._weth = weth
+        self._habits = habits or Habits()
+        self._ether_values: dict[Address, float] = {}
+        self._prices: PriceProcess | None = None
+
+    async def start(self) -> None:
+        """Take the pools' prices of this moment as the fair ones that the market returns to."""
+        state = await read_market(self._rpc, self._pools)
+        anchors = anchor_prices(self._pools, state, self._weth)
+        self._pools = tuple(pool for pool in self._pools if pool.address in state.depths and pool.token0 in anchors)
+        self._ether_values = {token: math.exp(value) for token, value in anchors.items()}
+        volatility = {
+            token: VOLATILITY_BY_SYMBOL.get(self._symbols.get(token, ""), SMALL)
+            for token in anchors
+            if token != self._weth
+        }
+        self._prices = PriceProcess(self._seed, anchors, volatility, self._pools)
+
+    async def slot(self, context: BlockContext) -> SlotTraffic:
+        """The transactions for the block ``context``; call once for each block."""
+        if self._prices is None:
+            raise RuntimeError("start() the traffic first")
+        self._prices.step()
+        random = Random(f"traffic {self._seed} {context.number}")
+        state = await read_market(self._rpc, self._pools, tuple(self._traders), tuple(self._ether_values))
+        swaps = self._informed(random, state, self._prices) + self._retail(random, state)
+        random.shuffle(swaps)
+        public_count = sum(random.random() < _PUBLIC_SHARE for _ in swaps)
+        nonces = await self._free_nonces()
+        balances = dict(state.balances)
+        signed = [tx for swap in swaps if (tx := self._sign(random, context, swap, nonces, balances)) is not None]
+        return SlotTraffic(tuple(signed[:public_count]), tuple(signed[public_count:]))
+
+    def _informed(self, random: Random, state: MarketState, prices: PriceProcess) -> list[_Swap]:
+        """Trades that take pools toward their view; the farther a pool is off for its fee, the likelier one comes."""
+        gaps = {}
+        for pool in self._pools:
+            depth = state.depths.get(pool.address)
+            if depth is not None:
+                gaps[pool] = prices.view(pool) - math.log(depth.price)
+        pools = list(gaps)
+        weights = [min(abs(gaps[pool]) * 1e6 / pool.fee_pips, 5.0) + 0.05 for pool in pools]
+        swaps = []
+        for pool in _draw_distinct(random, pools, weights, _poisson(random, self._habits.informed)):
+            share = math.exp(random.gauss(math.log(self._habits.follow_median), self._habits.follow_spread))
+            move = max(-_LARGEST_MOVE, min(_LARGEST_MOVE, gaps[pool] * min(share, 1.3)))
+            swaps.append(_swap_by_move(pool, state, move))
+        return [swap for swap in swaps if swap.amount_in > 0]
+
+    def _retail(self, random: Random, state: MarketState) -> list[_Swap]:
+        swaps = []
+        for _ in range(_poisson(random, self._habits.retail)):
+            pool = self._pools[random.randrange(len(self._pools))]
+            ether = math.exp(random.gauss(math.log(self._habits.retail_ether_median), self._habits.retail_spread))
+            zero_for_one = random.random() < 0.5
+            token = pool.token0 if zero_for_one else pool.token1
+            amount = int(ether / self._ether_values[token])
+            if pool.address in state.depths and amount > 0:
+                swap = _swap_by_amount(pool, state, zero_for_one, amount)
+                if swap is not None:
+                    swaps.append(swap)
+        return swaps
+
+    async def _free_nonces(self) -> dict[Address, int]:
+        """Next nonces of the traders that have nothing pending from an earlier slot."""
+        latest, pending = await asyncio.gather(
+            *(
+                asyncio.gather(*(self._rpc("eth_getTransactionCount", trader, tag) for trader in self._traders))
+                for tag in ("latest", "pending")
+            )
+        )
+        return {
+            trader: int(nonce, 16)
+            for trader, nonce, expected in zip(self._traders, latest, pending, strict=True)
+            if nonce == expected
+        }
+
+    def _sign(
+        self,
+        random: Random,
+        context: BlockContext,
+        swap: _Swap,
+        nonces: dict[Address, int],
+        balances: dict[tuple[Address, Address], int],
+    ) -> SignedTransaction | None:
+        """Give the swap to the trader with most of the token; None when nobody has enough of it."""
+        if not nonces:
+            return None
+        tip = int(GWEI * math.exp(random.gauss(math.log(0.2), 0.8)))
+        trader = max(nonces, key=lambda owner: (balances[owner, swap.token_in], owner))
+        if swap.amount_in > balances[trader, swap.token_in] * _WALLET_SHARE:
+            return None
+        balances[trader, swap.token_in] -= swap.amount_in
+        nonce = nonces[trader]
+        nonces[trader] += 1
+        to, data, gas = swap_call(
+            swap.pool,
+            swap.token_in,
+            swap.token_out,
+            swap.amount_in,
+            swap.minimum_out,
+            trader,
+            context.timestamp + _DEADLINE_SECONDS,
+        )
+        return sign(
+            self._traders[trader], self._chain_id, nonce, to, data, gas=gas, tip=tip, max_fee=2 * context.base_fee + tip
+        )
+
+
+def is_v3(pool: TradedPool) -> bool:
+    """Whether SwapRouter02 trades it."""
+    return pool.venue is VenueKind.UNISWAP_V3 and pool.dex == "uniswap_v3"
+
+
+def swap_call(
+    pool: TradedPool,
+    token_in: Address,
+    token_out: Address,
+    amount_in: int,
+    minimum_out: int,
+    recipient: Address,
+    deadline: int,
+) -> tuple[Address, bytes, int]:
+    """Router, calldata and gas limit of an exact-input swap through ``pool``."""
+    if is_v3(pool):
+        parameters = (token_in, token_out, pool.fee_pips, recipient, amount_in, minimum_out, 0)
+        signature = "exactInputSingle((address,address,uint24,address,uint256,uint256,uint160))"
+        return SWAP_ROUTER_02, call_data(signature, parameters), _V3_SWAP_GAS
+    data = call_data(
+        "swapExactTokensForTokens(uint256,uint256,address[],address,uint256)",
+        *(amount_in, minimum_out, [token_in, token_out], recipient, deadline),
+    )
+    return V2_ROUTERS[pool.dex], data, _V2_SWAP_GAS
+
+
+def sign(
+    account: LocalAccount,
+    chain_id: int,
+    nonce: int,
+    to: Address,
+    data: bytes = b"",
+    *,
+    gas: int,
+    tip: int,
+    max_fee: int,
+    value: int = 0,
+) -> SignedTransaction:
+    """An EIP-1559 transaction of one of the replica's own accounts."""
+    fields: Mapping[str, Any] = {
+        "type": 2,
+        "chainId": chain_id,
+        "nonce": nonce,
+        "to": to,
+        "value": value,
+        "data": data,
+        "gas": gas,
+        "maxFeePerGas": max_fee,
+        "maxPriorityFeePerGas": tip,
+    }
+    raw = account.sign_transaction(dict(fields)).raw_transaction
+    return decode_transaction("0x" + bytes(raw).hex(), "transaction", chain_id)
+
+
+def _swap_by_move(pool: TradedPool, state: MarketState, move: float) -> _Swap:
+    """The swap that moves the logarithmic price of ``pool`` by ``move``: reserves go with the root of the price."""
+    depth = state.depths[pool.address]
+    zero_for_one = move < 0
+    reserve_in, reserve_out = (depth.reserve0, depth.reserve1) if zero_for_one else (depth.reserve1, depth.reserve0)
+    growth = math.expm1(abs(move) / 2)
+    amount_in = int(reserve_in * growth / (1 - pool.fee_pips / 1e6))
+    expected = reserve_out * growth / (1 + growth)
+    return _Swap(pool, zero_for_one, amount_in, int(expected * (1 - _SLIPPAGE_BPS / 10_000)))
+
+
+def _swap_by_amount(pool: TradedPool, state: MarketState, zero_for_one: bool, amount_in: int) -> _Swap | None:
+    """The swap of ``amount_in``; None when it is too large for the pool."""
+    depth = state.depths[pool.address]
+    reserve_in, reserve_out = (depth.reserve0, depth.reserve1) if zero_for_one else (depth.reserve1, depth.reserve0)
+    charged = amount_in * (1 - pool.fee_pips / 1e6)
+    if charged > reserve_in * _LARGEST_MOVE / 2:
+        return None
+    expected = reserve_out * charged / (reserve_in + charged)
+    return _Swap(pool, zero_for_one, amount_in, int(expected * (1 - _SLIPPAGE_BPS / 10_000)))
+
+
+def _draw_distinct(random: Random, pools: list[TradedPool], weights: list[float], count: int) -> list[TradedPool]:
+    """Weighted draw without replacement (Efraimidis and Spirakis: the largest ``u ** (1 / weight)``)."""
+    keys = [(math.log(random.random() or 1e-300) / weight, pool) for pool, weight in zip(pools, weights, strict=True)]
+    keys.sort(key=lambda item: (-item[0], item[1].address))
+    return [pool for _, pool in keys[:count]]
+
+
+def _poisson(random: Random, mean: float) -> int:
+    """A Poisson draw (Knuth: count uniform factors until their product falls below e^-mean)."""
+    count, product, limit = 0, random.random(), math.exp(-mean)
+    while product > limit:
+        count += 1
+        product *= random.random()
+    return count
+
+
+class FillerGas:
+    """Gas that stands for the rest of mainnet's traffic, so that the base fee wanders instead of decaying.
+
+    The transactions call a contract whose only opcode is INVALID: each fails and uses its whole gas limit at no cost
+    of computing. How much a block gets is drawn so that the logarithm of the base fee reverts to where it started.
+    """
+
+    CONTRACT = to_address("0x00000000000000000000000000000000F111e600", "filler contract")
+    _REVERSION = 0.06
+    _SPREAD = 0.35
+    _FUNDS = 10**27
+
+    def __init__(self, rpc: Rpc, *, seed: int, chain_id: int) -> None:
+        self._rpc = rpc
+        self._account: LocalAccount = Account.from_key(derived_key("filler gas"))
+        self._seed = seed
+        self._chain_id = chain_id
+        self._level = 0
+        self._nonce = 0
+
+    async def start(self, base_fee: int) -> None:
+        """Place the contract, fund the account and take ``base_fee`` (wei) as the level to revert to."""
+        self._level = base_fee
+        await self._rpc("anvil_setCode", self.CONTRACT, "0xfe")
+        await self._rpc("anvil_setBalance", self._account.address, hex(self._FUNDS))
+
+    async def prepare(self) -> None:
+        """Read the nonce; call before each block."""
+        self._nonce = int(await self._rpc("eth_getTransactionCount", self._account.address, "latest"), 16)
+
+    def fill(self, context: BlockContext, used: int, room: int) -> list[SignedTransaction]:
+        """Transactions for a block in which others use about ``used`` gas and ``room`` is left for gas limits."""
+        random = Random(f"filler {self._seed} {context.number}")
+        target = context.gas_limit // 2
+        pull = 8 * self._REVERSION * math.log(self._level / context.base_fee)
+        fullness = 1 + pull + random.gauss(0.0, self._SPREAD)
+        left = min(int(target * max(0.1, min(1.8, fullness))) - used, room)
+        transactions: list[SignedTransaction] = []
+        while left > 100_000:
+            gas = min(left, int(TRANSACTION_GAS_CAP * random.uniform(0.5, 1.0)))
+            left -= gas
+            transactions.append(
+                sign(
+                    self._account,
+                    self._chain_id,
+                    self._nonce + len(transactions),
+                    self.CONTRACT,
+                    gas=gas,
+                    tip=0,
+                    max_fee=2 * context.base_fee,
+                )
+            )
+        return transactions
+
+
+def derived_key(purpose: str) -> bytes:
+    """The key of one of the replica's own accounts; worthless elsewhere, since anyone can compute it."""
+    return keccak(text=f"alpha-orion replica: {purpose}")
