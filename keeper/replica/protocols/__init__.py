@@ -1,0 +1,1 @@
+"""One file a protocol: ``deploy`` puts its contracts at their mainnet addresses, and fills them."""
