@@ -1,1 +1,1 @@
-"""Mission Control, the operator's web page."""
+"""Mission Control: what the keeper does and has done, in the browser; it reads, and changes nothing."""

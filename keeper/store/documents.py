@@ -58,6 +58,7 @@ def trade_document(trade: Trade) -> dict[str, Any]:
     """Everything about a trade that has no column of its own."""
     plan = trade.plan
     return {
+        "chain_id": plan.opportunity.chain_id,
         "reason": trade.reason,
         "gross": str(trade.gross),
         "gas_used": trade.gas_used,

@@ -167,7 +167,7 @@ class LedgerView:
             .where(_in_run(TradeRow.run_id, run))
             .subquery()
         )
-        step = func.ceil(running.c.total / literal(float(max(points - 1, 1))))
+        step = (running.c.total - 1) // literal(max(points - 1, 1)) + 1
         query = (
             select(running.c.timestamp, running.c.cumulative)
             .where(or_((running.c.position - 1) % step == 0, running.c.position == running.c.total))
