@@ -63,6 +63,18 @@ class EmbeddedServer(ABC):
     def running(self) -> bool:
         return self._process is not None and self._process.running
 
+    def in_use(self) -> bool:
+        """Whether another keeper runs the first instance of this home at this moment."""
+        path = self.state_dir / f"{self.kind}.lock"
+        if not path.exists():
+            return False
+        with path.open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
     async def start(self, port: int | None = None) -> None:
         """Start and wait until it answers; `ComponentError` with the last lines of its log when it does not.
 
