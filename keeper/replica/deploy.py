@@ -21,8 +21,8 @@ from keeper.replica.rpc import Rpc, RpcError
 
 GAS_LIMIT = 16_000_000
 """Below the cap of 2**24 gas a transaction that Osaka sets (EIP-7825)."""
-BATCHED_GAS_LIMIT = 600_000
-LARGEST_BATCH = 80
+BATCHED_GAS_LIMIT = 1_500_000
+LARGEST_BATCH = 36
 """Transactions a block: their gas limits together stay below the block's."""
 GAS_PRICE = 10**10
 DEPLOYER_BALANCE = 10**21
