@@ -13,37 +13,60 @@ import {Token} from "./libraries/Token.sol";
 import {UniswapV2} from "./venues/UniswapV2.sol";
 import {UniswapV3} from "./venues/UniswapV3.sol";
 
-/// @title Runs operator streams; see `IExecutor` for their form
-contract Executor is IExecutor {
-    /// @inheritdoc IExecutor
-    address public immutable operator;
+/// @title Runs operator streams: see `IExecutor` for their form and for the functions that are served beside them
+/// @notice Everything enters through the fallback function, streams and callbacks first: a table of functions before it
+/// would cost each of them gas. Nothing is kept between transactions but what was earned.
+contract Executor is Errors {
+    address private immutable OPERATOR;
+    address private immutable TREASURY;
 
-    /// @inheritdoc IExecutor
-    address public immutable treasury;
-
-    constructor(address operator_, address treasury_) {
-        if (operator_ == address(0) || treasury_ == address(0)) revert ZeroAddress();
-        operator = operator_;
-        treasury = treasury_;
+    constructor(address operator, address treasury) {
+        if (operator == address(0) || treasury == address(0)) revert ZeroAddress();
+        OPERATOR = operator;
+        TREASURY = treasury;
     }
 
-    // ------------------------------------------------------------------ entry points
+    // ------------------------------------------------------------------ entry
 
-    /// @inheritdoc IExecutor
-    function sweep(address token, uint256 amount) external {
-        if (msg.sender != treasury) revert Unauthorized();
-        if (token == address(0)) {
-            (bool ok,) = msg.sender.call{value: amount}("");
-            if (!ok) revert TokenFailed();
+    fallback() external payable {
+        if (msg.sender == OPERATOR) {
+            _enter();
+            return;
+        }
+        uint256 committed = Continuation.expected();
+        if (committed >> 96 == uint160(msg.sender)) _resume(committed);
+        else _serve();
+    }
+
+    /// @dev The functions of `IExecutor`, for everyone but the operator, whose calls are streams.
+    function _serve() private {
+        if (msg.sig == IExecutor.sweep.selector) {
+            (address token, uint256 amount) = abi.decode(msg.data[4:], (address, uint256));
+            _sweep(token, amount);
+        } else if (msg.sig == IExecutor.operator.selector) {
+            _answer(OPERATOR);
+        } else if (msg.sig == IExecutor.treasury.selector) {
+            _answer(TREASURY);
         } else {
-            Token.transfer(token, msg.sender, amount);
+            revert Unauthorized();
         }
     }
 
-    /// @notice The operator's streams, and the callbacks that they bring about.
-    fallback() external payable {
-        if (msg.sender == operator) _enter();
-        else _resume();
+    function _answer(address value) private pure {
+        assembly ("memory-safe") {
+            mstore(0x00, value)
+            return(0x00, 0x20)
+        }
+    }
+
+    function _sweep(address token, uint256 amount) private {
+        if (msg.sender != TREASURY) revert Unauthorized();
+        if (token == address(0)) {
+            (bool ok,) = TREASURY.call{value: amount}("");
+            if (!ok) revert TokenFailed();
+        } else {
+            Token.transfer(uint160(token), uint160(TREASURY), amount);
+        }
     }
 
     // ------------------------------------------------------------------ stream
@@ -56,19 +79,21 @@ contract Executor is IExecutor {
         uint256 guard;
         uint256 at = 20;
         assembly ("memory-safe") {
-            minProfit := shr(128, calldataload(0))
-            guard := shr(224, calldataload(16))
+            guard := calldataload(0)
+            minProfit := shr(128, guard)
+            guard := and(shr(96, guard), 0xffffffff)
         }
-        if (block.number > guard & 0x7fffffff) revert Expired();
         if (guard >> 31 != 0) {
             uint256 parent;
             assembly ("memory-safe") {
                 parent := shr(224, calldataload(20))
+                guard := and(guard, 0x7fffffff)
+                at := 24
             }
             if (uint256(blockhash(block.number - 1)) >> 224 != parent) revert WrongParent();
-            at = 24;
         }
-        address token;
+        if (block.number > guard) revert Expired();
+        uint256 token;
         assembly ("memory-safe") {
             token := shr(96, calldataload(at))
             at := add(at, 20)
@@ -77,34 +102,38 @@ contract Executor is IExecutor {
 
         uint256 start = Token.balance(token);
         _run(at, msg.data.length, token, LAYOUT_ENTRY);
-        Continuation.requireNone();
+        if (Continuation.expected() != 0) revert CallbackMissing();
         uint256 end = Token.balance(token);
-        unchecked {
-            if (end < start || end - start < minProfit) revert ProfitTooSmall(start, end, minProfit);
+        uint256 short;
+        assembly ("memory-safe") {
+            short := or(lt(end, start), lt(sub(end, start), minProfit))
         }
+        if (short != 0) revert ProfitTooSmall(start, end, minProfit);
     }
 
-    /// @dev Authenticate a callback, run its continuation and, for a loan, arrange the repayment.
-    function _resume() private {
-        (uint256 start, uint256 length, uint256 layout) = Continuation.open();
-        address token;
+    /// @dev Authenticate the bytes of a callback, run its continuation and, for a loan, arrange the repayment.
+    function _resume(uint256 committed) private {
+        (uint256 start, uint256 end, uint256 layout) = Continuation.open(committed);
+        uint256 token;
         uint256 at;
-        uint256 end;
         assembly ("memory-safe") {
             token := shr(96, calldataload(start))
             at := add(start, 20)
-            end := add(start, length)
         }
-        if (layout == LAYOUT_V3) {
-            _run(at, end, token, layout);
-        } else if (layout == LAYOUT_V2) {
-            UniswapV2.requireInitiator();
-            _run(at, end, token, layout);
-        } else {
-            if (layout == LAYOUT_AAVE_V3) AaveV3.requireInitiator();
-            unchecked {
-                _run(at + Loan.OPERATION_WIDTH, end, token, layout);
+        bool loan;
+        if (layout != LAYOUT_V3) {
+            if (layout == LAYOUT_V2) {
+                UniswapV2.requireInitiator();
+            } else {
+                if (layout == LAYOUT_AAVE_V3) AaveV3.requireInitiator();
+                loan = true;
+                unchecked {
+                    at += TARGET_WIDTH;
+                }
             }
+        }
+        _run(at, end, token, layout);
+        if (loan) {
             uint256 amount = Loan.amount(start);
             if (layout == LAYOUT_MORPHO) {
                 Morpho.repay(token, amount);
@@ -124,134 +153,125 @@ contract Executor is IExecutor {
     /// as its continuation, so nothing is left to do here once it returns.
     /// @param token The profit token.
     /// @param layout How this frame was entered.
-    function _run(uint256 at, uint256 end, address token, uint256 layout) private {
+    function _run(uint256 at, uint256 end, uint256 token, uint256 layout) private {
         unchecked {
             while (at < end) {
-                (uint256 opcode, uint256 flags) = _head(at);
-                if (opcode == UNISWAP_V2) {
-                    if (flags > (TO_MASK | ZERO_FOR_ONE | CALL_BACK)) revert BadStream();
-                    (address pool, uint256 amount, address to, uint256 next) = _swap(at, end, flags, layout);
-                    bool zeroForOne = flags & ZERO_FOR_ONE != 0;
-                    if (flags & CALL_BACK != 0) {
-                        UniswapV2.flashSwap(pool, zeroForOne, amount, to, token, next, end);
+                uint256 head;
+                uint256 opcode;
+                uint256 to;
+                uint256 amount;
+                assembly ("memory-safe") {
+                    head := byte(0, calldataload(at))
+                    opcode := shr(FLAG_BITS, head)
+                }
+                if (opcode - 1 < LAST_SWAP) {
+                    uint256 pool;
+                    uint256 next;
+                    (pool, to, amount, next) = _operands(at, end, head, layout);
+                    uint256 zeroForOne = (head >> 2) & 1;
+                    if (opcode == UNISWAP_V2) {
+                        UniswapV2.swap(pool, zeroForOne, amount, to);
+                        at = next;
+                        continue;
+                    }
+                    if (opcode == UNISWAP_V3) {
+                        UniswapV3.swap(pool, zeroForOne, amount, to, token, next, end);
                         return;
                     }
-                    UniswapV2.swap(pool, zeroForOne, amount, to);
-                    at = next;
-                } else if (opcode == UNISWAP_V3) {
-                    if (flags > (TO_MASK | ZERO_FOR_ONE)) revert BadStream();
-                    (address pool, uint256 amount, address to, uint256 next) = _swap(at, end, flags, layout);
-                    UniswapV3.swap(pool, flags & ZERO_FOR_ONE != 0, amount, to, token, next, end);
-                    return;
-                } else if (opcode == PAY) {
-                    at = _pay(at, end, flags, token, layout);
-                } else {
-                    _borrow(opcode, flags, at, end, token);
+                    if (head & TO_MASK != TO_SELF) revert BadStream();
+                    UniswapV2.flashSwap(pool, zeroForOne, amount, token, next, end);
                     return;
                 }
+                if (head == PAY_NEXT << FLAG_BITS) {
+                    assembly ("memory-safe") {
+                        amount := shr(144, calldataload(add(at, 1)))
+                        at := add(at, 15)
+                    }
+                    uint256 bad;
+                    (to, bad) = _poolAt(at, end);
+                    if (bad != 0) revert BadStream();
+                } else if (head == PAY_CALLER << FLAG_BITS) {
+                    if (layout != LAYOUT_V3) revert BadStream();
+                    to = uint160(msg.sender);
+                    amount = UniswapV3.asked();
+                    at += HEAD_WIDTH;
+                } else {
+                    _borrow(head, at, end, token);
+                    return;
+                }
+                Token.transfer(token, to, amount);
             }
         }
     }
 
-    /// @dev The operands of a swap at `at`: pool(20) [to(20)] amount(14).
-    /// @return pool The pool.
-    /// @return amount Raw units; of the output for V2, of the input for V3.
+    /// @dev The operands of the swap at `at`: pool(20) [to(20)] amount(14).
+    ///
+    ///     to = this, calldata pool of the next swap, msg.sender or calldata address
+    ///     require the operation, and what it refers to, lies within the stream
+    ///
+    /// @return pool The pool, above which the head is left: a call and a shift to the left take no notice of it.
     /// @return to Where the pool delivers.
+    /// @return amount Raw units; of the output for V2, of the input for V3.
     /// @return next Position of the operation behind it.
-    function _swap(uint256 at, uint256 end, uint256 flags, uint256 layout)
+    function _operands(uint256 at, uint256 end, uint256 head, uint256 layout)
         private
         view
-        returns (address pool, uint256 amount, address to, uint256 next)
+        returns (uint256 pool, uint256 to, uint256 amount, uint256 next)
     {
-        unchecked {
-            assembly ("memory-safe") {
-                pool := shr(96, calldataload(add(at, 2)))
-                amount := shr(144, calldataload(add(at, 22)))
-            }
-            next = at + HEAD_WIDTH + ADDRESS_WIDTH + AMOUNT_WIDTH;
-            uint256 mode = flags & TO_MASK;
-            if (mode == TO_SELF) {
-                to = address(this);
-            } else if (mode == TO_NEXT) {
-                return (pool, amount, _poolAt(next, end), next);
-            } else if (mode == TO_CALLER) {
-                if (layout == LAYOUT_ENTRY) revert BadStream();
-                to = msg.sender;
-            } else {
-                assembly ("memory-safe") {
-                    to := shr(96, calldataload(add(at, 22)))
-                    amount := shr(144, calldataload(add(at, 42)))
-                }
-                next += ADDRESS_WIDTH;
-            }
-            if (next > end) revert BadStream();
+        uint256 bad;
+        uint256 mode;
+        assembly ("memory-safe") {
+            pool := shr(88, calldataload(at))
+            amount := shr(144, calldataload(add(at, 21)))
+            next := add(at, TARGET_WIDTH)
+            mode := and(head, TO_MASK)
         }
+        if (mode == TO_CALLER) {
+            assembly ("memory-safe") {
+                to := caller()
+                bad := or(iszero(layout), gt(next, end))
+            }
+        } else if (mode == TO_SELF) {
+            assembly ("memory-safe") {
+                to := address()
+                bad := gt(next, end)
+            }
+        } else if (mode == TO_NEXT) {
+            (to, bad) = _poolAt(next, end);
+        } else {
+            assembly ("memory-safe") {
+                to := shr(96, calldataload(add(at, 21)))
+                amount := shr(144, calldataload(add(at, 41)))
+                next := add(next, ADDRESS_WIDTH)
+                bad := gt(next, end)
+            }
+        }
+        if (bad != 0) revert BadStream();
     }
 
-    /// @dev Pay the profit token to a pool: [amount(14)].
-    /// @return next Position of the operation behind it.
-    function _pay(uint256 at, uint256 end, uint256 flags, address token, uint256 layout) private returns (uint256 next) {
-        unchecked {
-            uint256 amount;
-            if (flags & AS_ASKED != 0) {
-                if (layout != LAYOUT_V3) revert BadStream();
-                amount = UniswapV3.asked();
-                next = at + HEAD_WIDTH;
-            } else {
-                assembly ("memory-safe") {
-                    amount := shr(144, calldataload(add(at, 2)))
-                }
-                next = at + HEAD_WIDTH + AMOUNT_WIDTH;
-            }
-            if (next > end) revert BadStream();
-            uint256 mode = flags & ~AS_ASKED;
-            address to;
-            if (mode == TO_CALLER) {
-                if (layout == LAYOUT_ENTRY) revert BadStream();
-                to = msg.sender;
-            } else if (mode == TO_NEXT) {
-                to = _poolAt(next, end);
-            } else {
-                revert BadStream();
-            }
-            Token.transfer(token, to, amount);
+    /// @dev The pool of the swap at `at`; `bad` unless there is one within the stream.
+    function _poolAt(uint256 at, uint256 end) private pure returns (uint256 pool, uint256 bad) {
+        assembly ("memory-safe") {
+            pool := shr(96, calldataload(add(at, 1)))
+            let opcode := shr(FLAG_BITS, byte(0, calldataload(at)))
+            bad := or(gt(add(at, 21), end), gt(sub(opcode, 1), sub(LAST_SWAP, 1)))
         }
     }
 
     /// @dev Take a loan of the profit token: lender(20) amount(14).
-    function _borrow(uint256 opcode, uint256 flags, uint256 at, uint256 end, address token) private {
+    function _borrow(uint256 head, uint256 at, uint256 end, uint256 token) private {
         unchecked {
-            if (flags != 0 || at + Loan.OPERATION_WIDTH > end) revert BadStream();
-            address lender;
+            if (at + TARGET_WIDTH > end) revert BadStream();
+            uint256 lender;
             uint256 amount;
             assembly ("memory-safe") {
-                lender := shr(96, calldataload(add(at, 2)))
-                amount := shr(144, calldataload(add(at, 22)))
+                lender := shr(96, calldataload(add(at, 1)))
+                amount := shr(144, calldataload(add(at, 21)))
             }
-            if (opcode == MORPHO) Morpho.borrow(lender, amount, token, at, end);
-            else if (opcode == BALANCER_V2) BalancerV2.borrow(lender, amount, token, at, end);
-            else if (opcode == AAVE_V3) AaveV3.borrow(lender, amount, token, at, end);
+            if (head == MORPHO << FLAG_BITS) Morpho.borrow(lender, amount, token, at, end);
+            else if (head == BALANCER_V2 << FLAG_BITS) BalancerV2.borrow(lender, amount, token, at, end);
+            else if (head == AAVE_V3 << FLAG_BITS) AaveV3.borrow(lender, amount, token, at, end);
             else revert BadStream();
-        }
-    }
-
-    /// @dev The pool of the swap at `at`, which has to lie within the stream.
-    function _poolAt(uint256 at, uint256 end) private pure returns (address pool) {
-        unchecked {
-            (uint256 opcode,) = _head(at);
-            if (opcode - 1 > UNISWAP_V3 - 1 || at + HEAD_WIDTH + ADDRESS_WIDTH > end) revert BadStream();
-            assembly ("memory-safe") {
-                pool := shr(96, calldataload(add(at, 2)))
-            }
-        }
-    }
-
-    /// @dev opcode(1) flags(1).
-    function _head(uint256 at) private pure returns (uint256 opcode, uint256 flags) {
-        assembly ("memory-safe") {
-            let word := calldataload(at)
-            opcode := byte(0, word)
-            flags := byte(1, word)
         }
     }
 }

@@ -15,7 +15,7 @@ library AaveV3 {
     ///     expect the lender to call back with the continuation
     ///     call the lender, pass on its revert data
     ///     require token.allowance(this, lender) == 0
-    function borrow(address lender, uint256 amount, address token, uint256 at, uint256 end) internal {
+    function borrow(uint256 lender, uint256 amount, uint256 token, uint256 at, uint256 end) internal {
         uint256 continuation;
         assembly ("memory-safe") {
             continuation := add(mload(0x40), 0xc4)
@@ -49,11 +49,11 @@ library AaveV3 {
     }
 
     /// @dev Let the lender pull what was borrowed and the premium that it names in its callback.
-    function repay(address token, uint256 amount) internal {
+    function repay(uint256 token, uint256 amount) internal {
         uint256 owed;
         assembly ("memory-safe") {
             owed := add(amount, calldataload(0x44))
         }
-        Token.approve(token, msg.sender, owed);
+        Token.approve(token, uint160(msg.sender), owed);
     }
 }

@@ -13,7 +13,7 @@ library BalancerV2 {
     ///     memory = flashLoan.selector | this | 0x80 | 0xc0 | 0x100 | [token] | [amount] | length | continuation
     ///     expect the lender to call back with the continuation
     ///     call the lender, pass on its revert data
-    function borrow(address lender, uint256 amount, address token, uint256 at, uint256 end) internal {
+    function borrow(uint256 lender, uint256 amount, uint256 token, uint256 at, uint256 end) internal {
         uint256 continuation;
         assembly ("memory-safe") {
             continuation := add(mload(0x40), 0x124)
@@ -40,12 +40,12 @@ library BalancerV2 {
     }
 
     /// @dev Send back what was borrowed and the fee that the vault names in its callback.
-    function repay(address token, uint256 amount) internal {
+    function repay(uint256 token, uint256 amount) internal {
         uint256 fee;
         assembly ("memory-safe") {
             fee := calldataload(0x124) // feeAmounts[0]
             fee := add(fee, amount)
         }
-        Token.transfer(token, msg.sender, fee);
+        Token.transfer(token, uint160(msg.sender), fee);
     }
 }

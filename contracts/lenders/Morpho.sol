@@ -14,7 +14,7 @@ library Morpho {
     ///     expect the lender to call back with the continuation
     ///     call the lender, pass on its revert data
     ///     require token.allowance(this, lender) == 0
-    function borrow(address lender, uint256 amount, address token, uint256 at, uint256 end) internal {
+    function borrow(uint256 lender, uint256 amount, uint256 token, uint256 at, uint256 end) internal {
         uint256 continuation;
         assembly ("memory-safe") {
             continuation := add(mload(0x40), 0x84)
@@ -37,7 +37,7 @@ library Morpho {
     }
 
     /// @dev Let the lender pull what was borrowed.
-    function repay(address token, uint256 amount) internal {
-        Token.approve(token, msg.sender, amount);
+    function repay(uint256 token, uint256 amount) internal {
+        Token.approve(token, uint160(msg.sender), amount);
     }
 }

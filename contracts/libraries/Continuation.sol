@@ -14,52 +14,46 @@ library Continuation {
     uint256 private constant SLOT = 0;
     uint256 private constant HASH_MASK = 0xffffffffffffffffffffff00;
 
-    /// @dev Let `caller_` call back once, with the `length` bytes of memory from `start` as continuation.
+    /// @dev Let `target` call back once, with the `length` bytes of memory from `start` as continuation.
     ///
-    ///     transient[SLOT] = caller << 96 | (keccak(memory[start : start + length]) & HASH_MASK) | layout
-    function expect(address caller_, uint256 start, uint256 length, uint256 layout) internal {
+    ///     transient[SLOT] = target << 96 | (keccak(memory[start : start + length]) & HASH_MASK) | layout
+    function expect(uint256 target, uint256 start, uint256 length, uint256 layout) internal {
         assembly ("memory-safe") {
-            tstore(SLOT, or(shl(96, caller_), or(and(keccak256(start, length), HASH_MASK), layout)))
+            tstore(SLOT, or(shl(96, target), or(and(keccak256(start, length), HASH_MASK), layout)))
         }
     }
 
-    /// @dev Check a callback and make it the last one.
+    /// @dev What is expected now; zero when nothing is.
+    function expected() internal view returns (uint256 committed) {
+        assembly ("memory-safe") {
+            committed := tload(SLOT)
+        }
+    }
+
+    /// @dev Check the bytes of the callback that was committed to, and let it be the last one.
     ///
-    ///     committed = transient[SLOT]; transient[SLOT] = 0
-    ///     require committed >> 96 == msg.sender                      (zero when nothing is expected)
+    ///     transient[SLOT] = 0
     ///     layout = committed & 0xff
     ///     start = 4 + 32 * layout
     ///     length = calldata word before start
     ///     require keccak(calldata[start : start + length]) matches   (past the end calldata reads as zero, here and later)
     ///
+    /// @param committed The slot, whose address the caller has already been held against.
     /// @return start Position of the continuation in the calldata.
-    /// @return length Its length in bytes.
+    /// @return end Position behind it.
     /// @return layout The layout that was committed.
-    function open() internal returns (uint256 start, uint256 length, uint256 layout) {
-        uint256 committed;
-        assembly ("memory-safe") {
-            committed := tload(SLOT)
-        }
-        if (committed >> 96 != uint160(msg.sender) || committed == 0) revert Errors.Unauthorized();
-        uint256 actual;
+    function open(uint256 committed) internal returns (uint256 start, uint256 end, uint256 layout) {
+        uint256 difference;
         assembly ("memory-safe") {
             tstore(SLOT, 0)
             layout := and(committed, 0xff)
             start := add(4, shl(5, layout))
-            length := calldataload(sub(start, 32))
+            let length := calldataload(sub(start, 32))
+            end := add(start, length)
             let copy := mload(0x40)
             calldatacopy(copy, start, length)
-            actual := and(keccak256(copy, length), HASH_MASK)
+            difference := and(xor(keccak256(copy, length), committed), HASH_MASK)
         }
-        if (committed & HASH_MASK != actual) revert Errors.ContinuationMismatch();
-    }
-
-    /// @dev At an exit nothing may be expected any more.
-    function requireNone() internal view {
-        uint256 committed;
-        assembly ("memory-safe") {
-            committed := tload(SLOT)
-        }
-        if (committed != 0) revert Errors.CallbackMissing();
+        if (difference != 0) revert Errors.ContinuationMismatch();
     }
 }

@@ -2,11 +2,14 @@
 pragma solidity 0.8.30;
 
 // The operations of a stream. `keeper/execution/opcodes.py` is the same table for the keeper; a test holds them together.
+// The first byte is the head: the opcode in its five high bits, flags in its three low bits.
 //
-//     UNISWAP_V2  opcode(1) flags(1) pool(20) [to(20)] amountOut(14)
-//     UNISWAP_V3  opcode(1) flags(1) pool(20) [to(20)] amountIn(14)
-//     PAY         opcode(1) flags(1) [to(20)] [amount(14)]
-//     loans       opcode(1) flags(1) lender(20) amount(14)
+//     UNISWAP_V2        head(1) pool(20) [to(20)] amountOut(14)
+//     UNISWAP_V3        head(1) pool(20) [to(20)] amountIn(14)     called back
+//     UNISWAP_V2_FLASH  head(1) pool(20) amountOut(14)             called back; delivers to this contract
+//     PAY_NEXT          head(1) amount(14)                         to the pool of the next operation
+//     PAY_CALLER        head(1)                                    to the calling V3 pool, what it asks for
+//     loans             head(1) lender(20) amount(14)              called back
 //
 // What follows an operation that is called back is its continuation: it runs inside the callback.
 
@@ -14,32 +17,36 @@ pragma solidity 0.8.30;
 
 uint256 constant UNISWAP_V2 = 0x01;
 uint256 constant UNISWAP_V3 = 0x02;
-uint256 constant PAY = 0x03;
+uint256 constant UNISWAP_V2_FLASH = 0x03;
+uint256 constant PAY_NEXT = 0x04;
+uint256 constant PAY_CALLER = 0x05;
 uint256 constant MORPHO = 0x10;
 uint256 constant BALANCER_V2 = 0x11;
 uint256 constant AAVE_V3 = 0x12;
 
-// ------------------------------------------------------------------ flags
+// The opcodes from 1 to here are swaps: they have a pool, and the flags below.
+uint256 constant LAST_SWAP = UNISWAP_V2_FLASH;
 
-// Where the output or payment goes, in the two low bits.
+// ------------------------------------------------------------------ flags of a swap
+
+uint256 constant FLAG_BITS = 3;
+
+// Where the pool delivers, in the two low bits.
 uint256 constant TO_MASK = 0x03;
 uint256 constant TO_SELF = 0x00; // this contract
 uint256 constant TO_NEXT = 0x01; // the pool of the next operation
-uint256 constant TO_CALLER = 0x02; // the pool in whose callback the operation runs
+uint256 constant TO_CALLER = 0x02; // the contract in whose callback the operation runs
 uint256 constant TO_EXPLICIT = 0x03; // an address in the operation
 
 // The pool's token0 goes in and its token1 comes out.
 uint256 constant ZERO_FOR_ONE = 0x04;
-// Uniswap V2: pay out first and run the rest of the stream in the callback.
-uint256 constant CALL_BACK = 0x08;
-// PAY: what the calling V3 pool asks for, instead of an amount in the operation.
-uint256 constant AS_ASKED = 0x10;
 
 // ------------------------------------------------------------------ widths, bytes
 
+uint256 constant HEAD_WIDTH = 1;
 uint256 constant ADDRESS_WIDTH = 20;
 uint256 constant AMOUNT_WIDTH = 14;
-uint256 constant HEAD_WIDTH = 2; // opcode, flags
+uint256 constant TARGET_WIDTH = 35; // head, address, amount: a swap without [to], or a loan
 
 // ------------------------------------------------------------------ callback layouts
 

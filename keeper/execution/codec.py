@@ -8,15 +8,15 @@ happens in its callback:
 
     V3_last { V2 hops behind it, V3_before { V2 hops between, ... { pay the first pool, V2 hops before } } }
 
-Each pool delivers straight to the next one, and the route's own output pays its input. A route of V2 pools alone starts
-with a flash swap through its first pool, or with a loan.
+Each pool delivers straight to the next one, and the route's own output pays its input. In a route of V2 pools alone the
+last one is called first in the same way, by a flash swap, unless a loan pays the input; it is the last one because a
+pair calls back the receiver of its output.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import assert_never
 
 from eth_utils.address import to_checksum_address
 
@@ -28,16 +28,17 @@ from keeper.domain.units import ZERO_ADDRESS, Address, Hash32, to_hash32
 from keeper.execution.opcodes import (
     ADDRESS_WIDTH,
     AMOUNT_WIDTH,
+    FLAG_BITS,
     GUARD_WIDTH,
     HAS_PARENT,
     HEAD_WIDTH,
-    KNOWN_FLAGS,
     LOANS,
     MIN_PROFIT_LIMIT,
     MIN_PROFIT_WIDTH,
     PARENT_WIDTH,
+    SWAPS,
     TO_MASK,
-    Flag,
+    ZERO_FOR_ONE,
     Opcode,
     To,
 )
@@ -50,16 +51,15 @@ class Swap:
     """A swap through one pool.
 
     Attributes:
-        opcode: ``UNISWAP_V2`` or ``UNISWAP_V3``.
+        opcode: ``UNISWAP_V2``, ``UNISWAP_V2_FLASH`` or ``UNISWAP_V3``; with the last two the rest of the stream runs in
+            the pool's callback.
         to, recipient: where the pool delivers; ``recipient`` is set when ``to`` is ``EXPLICIT`` and only then.
-        calls_back: the rest of the stream runs in the pool's callback; always true for V3.
         amount: raw units, of the output for V2 and of the input for V3.
     """
 
     opcode: Opcode
     pool: Address
     zero_for_one: bool
-    calls_back: bool
     to: To
     recipient: Address | None
     amount: int
@@ -67,9 +67,12 @@ class Swap:
 
 @dataclass(frozen=True, slots=True)
 class Pay:
-    """A payment of the profit token to the next or the calling pool; ``amount`` is None for what that pool asks for."""
+    """A payment of the profit token.
 
-    to: To
+    Attributes:
+        amount: raw units to the pool of the next operation; None pays the calling V3 pool what it asks for.
+    """
+
     amount: int | None
 
 
@@ -179,10 +182,13 @@ def decode(calldata: bytes) -> Stream:
     while not reader.at_end:
         operation = _read_operation(reader, frame)
         operations.append(operation)
-        if isinstance(operation, Loan) or (isinstance(operation, Swap) and operation.calls_back):
+        if not isinstance(operation, Pay) and operation.opcode is not Opcode.UNISWAP_V2:
             frame = operation.opcode
     for operation, following in zip(operations, [*operations[1:], None], strict=True):
-        if not isinstance(operation, Loan) and operation.to is To.NEXT and not isinstance(following, Swap):
+        to_next = (
+            operation.to is To.NEXT if isinstance(operation, Swap) else isinstance(operation, Pay) and operation.amount
+        )
+        if to_next and not isinstance(following, Swap):
             raise InputError("stream", operation, "What goes to the next pool has to be followed by a swap.")
     return Stream(min_profit, guard % HAS_PARENT, parent_prefix, token, tuple(operations))
 
@@ -193,60 +199,57 @@ def _route_operations(route: Route, *, from_loan: bool) -> Sequence[Operation]:
     v3_positions = [index for index, hop in enumerate(hops) if hop.venue is VenueKind.UNISWAP_V3]
     if not v3_positions:
         if from_loan:
-            return (Pay(To.NEXT, route.amount_in), *_v2_run(hops, To.SELF))
-        first = _v2_swap(hops[0], To.NEXT, calls_back=True)
-        return (first, *_v2_run(hops[1:], To.SELF), Pay(To.CALLER, route.amount_in))
+            return (Pay(route.amount_in), *_v2_run(hops, To.SELF))
+        last = _swap(Opcode.UNISWAP_V2_FLASH, hops[-1], To.SELF)
+        return (last, Pay(route.amount_in), *_v2_run(hops[:-1], To.CALLER))
 
     operations: list[Operation] = []
     end = len(hops)  # one behind the hops that are already laid out
     for position in reversed(v3_positions):
         tail = hops[position + 1 : end]
-        after = hops[end] if end < len(hops) else None  # the V3 pool in whose callback this one is called
-        operations.append(_v3_swap(hops[position], tail, after))
+        after = hops[end].pool if end < len(hops) else None  # the V3 pool in whose callback this one is called
+        to = To.NEXT if tail else To.SELF if after is None else To.CALLER
+        operations.append(_swap(Opcode.UNISWAP_V3, hops[position], to))
         operations.extend(_v2_run(tail, To.SELF if after is None else To.EXPLICIT, after))
         end = position
     if end == 0:
-        operations.append(Pay(To.CALLER, None))
+        operations.append(Pay(None))
     else:
-        operations.append(Pay(To.NEXT, route.amount_in))
+        operations.append(Pay(route.amount_in))
         operations.extend(_v2_run(hops[:end], To.CALLER))
     return operations
 
 
-def _v2_run(hops: Sequence[Hop], last: To, recipient: Hop | None = None) -> list[Swap]:
+def _v2_run(hops: Sequence[Hop], last: To, recipient: Address | None = None) -> list[Swap]:
     """V2 hops one after the other, each delivering to the next and the last one to ``last``."""
-    swaps = [_v2_swap(hop, To.NEXT) for hop in hops[:-1]]
-    return [*swaps, *(_v2_swap(hop, last, recipient) for hop in hops[-1:])]
+    swaps = [_swap(Opcode.UNISWAP_V2, hop, To.NEXT) for hop in hops[:-1]]
+    return [*swaps, *(_swap(Opcode.UNISWAP_V2, hop, last, recipient) for hop in hops[-1:])]
 
 
-def _v2_swap(hop: Hop, to: To, recipient: Hop | None = None, *, calls_back: bool = False) -> Swap:
-    pool = None if recipient is None else recipient.pool
-    return Swap(Opcode.UNISWAP_V2, hop.pool, hop.zero_for_one, calls_back, to, pool, hop.amount_out)
-
-
-def _v3_swap(hop: Hop, tail: Sequence[Hop], after: Hop | None) -> Swap:
-    to = To.NEXT if tail else To.SELF if after is None else To.CALLER
-    return Swap(Opcode.UNISWAP_V3, hop.pool, hop.zero_for_one, True, to, None, hop.amount_in)
+def _swap(opcode: Opcode, hop: Hop, to: To, recipient: Address | None = None) -> Swap:
+    amount = hop.amount_in if opcode is Opcode.UNISWAP_V3 else hop.amount_out
+    return Swap(opcode, hop.pool, hop.zero_for_one, to, recipient, amount)
 
 
 def _operation_bytes(operation: Operation) -> bytes:
     match operation:
         case Swap():
-            flags = operation.to | (Flag.ZERO_FOR_ONE if operation.zero_for_one else 0)
-            if operation.opcode is Opcode.UNISWAP_V2 and operation.calls_back:
-                flags |= Flag.CALL_BACK
+            flags = operation.to | (ZERO_FOR_ONE if operation.zero_for_one else 0)
             recipient = b"" if operation.recipient is None else _address_bytes(operation.recipient)
-            head = bytes((operation.opcode, flags)) + _address_bytes(operation.pool)
+            head = _head(operation.opcode, flags) + _address_bytes(operation.pool)
             return head + recipient + _amount_bytes(operation.amount)
-        case Pay(to, None):
-            return bytes((Opcode.PAY, to | Flag.AS_ASKED))
-        case Pay(to, amount):
-            assert amount is not None  # the case above; mypy does not narrow it
-            return bytes((Opcode.PAY, to)) + _amount_bytes(amount)
+        case Pay(None):
+            return _head(Opcode.PAY_CALLER)
+        case Pay(int(amount)):
+            return _head(Opcode.PAY_NEXT) + _amount_bytes(amount)
         case Loan(opcode, lender, amount):
-            return bytes((opcode, 0)) + _address_bytes(lender) + _amount_bytes(amount)
-        case _ as never:
-            assert_never(never)
+            return _head(opcode) + _address_bytes(lender) + _amount_bytes(amount)
+        case _:
+            raise TypeError(f"{operation!r} is not an operation")
+
+
+def _head(opcode: Opcode, flags: int = 0) -> bytes:
+    return bytes((opcode << FLAG_BITS | flags,))
 
 
 def _address_bytes(address: Address) -> bytes:
@@ -286,24 +289,24 @@ class _Reader:
 
 def _read_operation(reader: _Reader, frame: Opcode | None) -> Operation:
     """``frame`` is the operation in whose callback this one runs; None at the operator's entry."""
-    code, flags = reader.take(HEAD_WIDTH)
-    if code not in set(Opcode):
-        raise InputError("stream", f"opcode {code:#04x}", "Use an operation of the table.")
+    (head,) = reader.take(HEAD_WIDTH)
+    code, flags = head >> FLAG_BITS, head % (1 << FLAG_BITS)
+    if code not in set(Opcode) or (flags and code not in SWAPS):
+        raise InputError("stream", f"{head:#04x}", "Start an operation with a head of the table.")
     opcode = Opcode(code)
-    if flags & ~KNOWN_FLAGS[opcode]:
-        raise InputError("stream", f"flags {flags:#04x}", f"{opcode.name} does not know them.")
+    if opcode is Opcode.PAY_NEXT:
+        return Pay(reader.take_amount())
+    if opcode is Opcode.PAY_CALLER:
+        if frame is not Opcode.UNISWAP_V3:
+            raise InputError("stream", opcode.name, "Only a calling V3 pool asks for an amount.")
+        return Pay(None)
+    target = reader.take_address()
+    if opcode not in SWAPS:
+        return Loan(opcode, target, reader.take_amount())
     to = To(flags & TO_MASK)
     if to is To.CALLER and frame is None:
-        raise InputError("stream", opcode.name, "Only in a callback is there a calling pool.")
-    if opcode is Opcode.PAY:
-        if to not in (To.NEXT, To.CALLER):
-            raise InputError("stream", to.name, "A payment goes to the next or to the calling pool.")
-        if flags & Flag.AS_ASKED and frame is not Opcode.UNISWAP_V3:
-            raise InputError("stream", opcode.name, "Only a V3 pool asks for an amount.")
-        return Pay(to, None if flags & Flag.AS_ASKED else reader.take_amount())
-    target = reader.take_address()
-    if opcode in (Opcode.UNISWAP_V2, Opcode.UNISWAP_V3):
-        calls_back = opcode is Opcode.UNISWAP_V3 or bool(flags & Flag.CALL_BACK)
-        recipient = reader.take_address() if to is To.EXPLICIT else None
-        return Swap(opcode, target, bool(flags & Flag.ZERO_FOR_ONE), calls_back, to, recipient, reader.take_amount())
-    return Loan(opcode, target, reader.take_amount())
+        raise InputError("stream", opcode.name, "Only in a callback is there a calling contract.")
+    if opcode is Opcode.UNISWAP_V2_FLASH and to is not To.SELF:
+        raise InputError("stream", to.name, "A pair calls back the receiver of its output.")
+    recipient = reader.take_address() if to is To.EXPLICIT else None
+    return Swap(opcode, target, bool(flags & ZERO_FOR_ONE), to, recipient, reader.take_amount())
