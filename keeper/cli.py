@@ -72,7 +72,7 @@ def main(verbose: bool) -> None:
 @click.option("--seed", type=click.IntRange(min=0), default=None, help="Replica: the same seed gives the same blocks.")
 @click.option("--block-time", type=click.FloatRange(min=0.1), default=2.0, show_default=True, help="Replica: seconds.")
 @click.option("--rival", is_flag=True, help="Replica: a competing searcher takes part and wins some races.")
-@click.option("--panel/--no-panel", default=True, help="Show Mission Control in the browser.")
+@click.option("--panel/--no-panel", default=None, help="Serve Mission Control; default: unless --blocks is given.")
 @click.option(
     "--live",
     is_flag=True,
@@ -86,7 +86,7 @@ def run(
     seed: int | None,
     block_time: float,
     rival: bool,
-    panel: bool,
+    panel: bool | None,
     live: bool,
     as_json: bool,
 ) -> None:
@@ -108,7 +108,7 @@ def run(
     elif live:
         settings = settings.model_copy(update={"mode": Mode.LIVE})
     options = ReplicaOptions(seed=seed, block_time=block_time, rival=rival)
-    summary = _run(run_keeper(settings, options, blocks=blocks, with_panel=panel))
+    summary = _run(run_keeper(settings, options, blocks=blocks, with_panel=blocks is None if panel is None else panel))
     if as_json:
         _print_json(summary)
 
@@ -132,7 +132,10 @@ def doctor(as_json: bool) -> None:
 def show_settings(as_json: bool) -> None:
     """List every setting with its variable, its value in force and what it means."""
     settings = _settings()
-    shown = json.loads(settings.model_dump_json())
+    shown = {
+        name: (None if value is None else "(set, not shown)") if not Settings.model_fields[name].repr else value
+        for name, value in json.loads(settings.model_dump_json()).items()
+    }
     for name, info in Settings.model_fields.items():
         click.echo(f"ORION_{name.upper()} = {shown[name]}    {info.description or ''}", err=True)
     if as_json:
@@ -159,22 +162,24 @@ def replica() -> None:
 @AS_JSON
 def replica_build(as_json: bool) -> None:
     """Build the replica's state and cache it; quick when it is there already."""
-    from keeper.launch import build_replica
+    from keeper.replica.build import ensure_state
 
-    built = _run(build_replica(_settings()))
+    state = _run(ensure_state(_settings().home))
+    click.echo(f"replica: block {state.block_number}, {state.path}", err=True)
     if as_json:
-        _print_json(built)
+        _print_json({"path": str(state.path), "block": state.block_number, "timestamp": state.timestamp})
 
 
 @replica.command("status")
 @AS_JSON
 def replica_status(as_json: bool) -> None:
     """List each contract of the replica: where it is, and whether it is mainnet's bytecode or a stand-in."""
-    from keeper.launch import replica_rows
+    from keeper.replica import status
 
-    rows = _run(replica_rows(_settings()))
+    rows = _run(status.status(_settings().home))
+    status.render(rows)
     if as_json:
-        _print_json({"components": rows})
+        _print_json({"components": status.to_json(rows)})
 
 
 if __name__ == "__main__":

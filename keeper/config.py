@@ -36,12 +36,12 @@ class Settings(BaseSettings):
 
     home: Path = Field(CHECKOUT / ".orion", description="folder of caches, state and logs")
     network: str = Field("replica", description="`replica`, or an ape choice such as `ethereum:mainnet`")
-    rpc_url: str | None = Field(None, description="HTTP endpoint of the node; the replica's when unset")
-    ws_url: str | None = Field(None, description="websocket endpoint of the node; derived from rpc_url when unset")
+    rpc_url: str | None = Field(None, repr=False, description="HTTP endpoint of the node; the replica's when unset")
+    ws_url: str | None = Field(None, repr=False, description="websocket endpoint; derived from rpc_url when unset")
     chain_id: int = Field(1, gt=0)
-    database_url: str | None = Field(None, description="PostgreSQL; a private server is started when unset")
-    redis_url: str | None = Field(None, description="Redis protocol; a private server is started when unset")
-    relay_urls: tuple[str, ...] = Field((), description="bundle endpoints; the local relay on the replica")
+    database_url: str | None = Field(None, repr=False, description="PostgreSQL; a private server when unset")
+    redis_url: str | None = Field(None, repr=False, description="Redis protocol; a private server when unset")
+    relay_urls: tuple[str, ...] = Field((), repr=False, description="bundle endpoints; the local relay on the replica")
     relay_key: SecretStr | None = Field(None, description="key that signs relay requests; never holds funds")
     relay_backend: Literal["keeper", "flashbots"] = Field(
         "keeper", description="our own relay client, or the flashbots package in its place"
@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     account_passphrase: SecretStr | None = Field(None, description="of the account; asked for when unset")
     executor: Address | None = Field(None, description="executor contract; read from its deployment when unset")
     pools_file: Path | None = Field(None, description="JSON list of pools; the replica's own when unset")
+    tokens_file: Path | None = Field(None, description="JSON list of tokens, for their names and decimals")
+    strategies: tuple[str, ...] = Field(("cross_dex", "triangular"), description="which strategies run")
 
     weth: Address = Field(Address("0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2"), description="wrapped native coin")
     min_profit_wei: int = Field(10**14, ge=0, description="smallest net profit worth sending, wei")
@@ -60,7 +62,6 @@ class Settings(BaseSettings):
     max_reverts: int = Field(3, gt=0, description="reverted transactions in a row that stop trading")
     max_plans_per_block: int = Field(8, gt=0, description="transactions sent for one block")
     journal_depth: int = Field(64, gt=0, description="blocks that the book can undo")
-    confirmations: int = Field(1, ge=1, description="blocks after which a landed trade counts")
     panel_port: int = Field(7860, ge=0, lt=65_536, description="0 picks a free one")
 
     @field_validator("executor", "weth", mode="before")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -14,10 +15,12 @@ from keeper.domain.chain import BlockEvent
 from keeper.domain.errors import ComponentError
 from keeper.domain.opportunity import Fate, FateChange, Opportunity
 from keeper.domain.protocols import BlockReport, Strategy
-from keeper.domain.units import Address
+from keeper.domain.trade import Trade, TradeStatus
+from keeper.domain.units import WAD, Address
 from keeper.execution.executor import AtomicExecution
 from keeper.execution.gas import next_base_fee
 from keeper.market.book import Book, ReorgTooDeep
+from keeper.market.node import RpcError
 from keeper.outbox import Outbox
 from keeper.risk.gate import RiskGate
 from keeper.selection.disjoint import choose
@@ -73,7 +76,8 @@ class Orchestrator:
         self._outbox = outbox
         self._bus = bus
         self._max_plans = max_plans
-        self._stale: frozenset[Address] = frozenset(book.pools)
+        self._unseen: frozenset[Address] = frozenset(book.pools)
+        self._net = 0
 
     async def run(
         self,
@@ -84,6 +88,8 @@ class Orchestrator:
         after_block: Callable[[int], Awaitable[None]] | None = None,
     ) -> None:
         """Work through ``events`` until ``stop`` is set, or until ``blocks`` blocks are done and settled.
+
+        What the last of the counted blocks sent is decided in the next one, in which nothing new is looked for.
 
         Args:
             after_block: told the number of each block once the keeper has finished with it.
@@ -98,7 +104,10 @@ class Orchestrator:
                 if not upcoming.done():
                     upcoming.cancel()
                     return
-                event = upcoming.result()
+                try:
+                    event = upcoming.result()
+                except StopAsyncIteration:
+                    return
                 trading = blocks is None or done < blocks
                 await self._on_block(event, trading=trading)
                 done += 1
@@ -119,16 +128,13 @@ class Orchestrator:
         watch = Stopwatch()
         changed = await self._apply(event)
         watch.lap("book")
-        await self._settle(event)
+        trades = await self._settle(event)
         watch.lap("settle")
-
         found = self._discover(event, changed) if trading else []
-        self._outbox.opportunities(found)
         watch.lap("search")
-        if found:
-            await self._trade(found, event, watch)
-        self._outbox.block(
-            BlockReport(
+        sent = await self._trade(found, event, watch) if found else 0
+        if trading:
+            report = BlockReport(
                 chain_id=self._chain_id,
                 header=event.header,
                 seen_at=event.seen_at,
@@ -136,14 +142,15 @@ class Orchestrator:
                 opportunities=len(found),
                 stage_ns=watch.stages,
             )
-        )
+            self._outbox.block(report)
         await self._outbox.flush()
         await self._bus.block(event.header, seen_at=event.seen_at, opportunities=len(found))
+        self._say(event, len(changed), len(found), sent, trades)
 
     async def _apply(self, event: BlockEvent) -> frozenset[Address]:
         try:
-            changed = self._book.apply(event) | self._stale
-            self._stale = frozenset()
+            changed = self._book.apply(event) | self._unseen
+            self._unseen = frozenset()
         except ReorgTooDeep as error:
             log.warning("%s The pools are read afresh.", error)
             self._book = await self._load_book()
@@ -151,13 +158,20 @@ class Orchestrator:
         self._search.update(self._book.pools, changed)
         return changed
 
-    async def _settle(self, event: BlockEvent) -> None:
-        trades, fates = await self._execution.settle(event)
+    async def _settle(self, event: BlockEvent) -> list[Trade]:
+        try:
+            trades, fates = await self._execution.settle(event)
+        except (ComponentError, RpcError) as error:
+            # what was sent stays open and is looked at again with the next block
+            log.error("%s", error)
+            return []
         self._gate.observe(trades)
         self._outbox.trades(trades)
-        self._outbox.fates(fates)
+        await self._note(fates)
         for trade in trades:
             await self._bus.trade(trade)
+        self._net += sum(trade.net for trade in trades if trade.status is TradeStatus.LANDED)
+        return trades
 
     def _discover(self, event: BlockEvent, changed: frozenset[Address]) -> list[Opportunity]:
         view = MarketView(
@@ -170,37 +184,53 @@ class Orchestrator:
         )
         return [found for strategy in self._strategies for found in strategy.find(view)]
 
-    async def _trade(self, found: Sequence[Opportunity], event: BlockEvent, watch: Stopwatch) -> None:
+    async def _trade(self, found: Sequence[Opportunity], event: BlockEvent, watch: Stopwatch) -> int:
+        """Take what was found through selection, risk and execution; returns how many plans were sent."""
+        self._outbox.opportunities(found)
+        await self._bus.opportunities(found)
         base_fee = next_base_fee(event.header)
-        fates = [self._fate(opportunity, Fate.DETECTED, opportunity.strategy) for opportunity in found]
         kept, dropped = self._rules.apply(found, base_fee)
-        fates += dropped
-        chosen, dropped = choose(kept, base_fee, self._max_plans)
-        fates += dropped
-        allowed, dropped = self._gate.check(chosen)
-        fates += dropped
+        chosen, beaten = choose(kept, base_fee, self._max_plans)
+        allowed, rejected = self._gate.check(chosen)
+        await self._note([*dropped, *beaten, *rejected])
         watch.lap("select")
         if not allowed:
-            self._outbox.fates(fates)
-            return
+            return 0
 
         try:
             plans, prepared = await self._execution.prepare(allowed, event.header)
-        except ComponentError as error:
+        except (ComponentError, RpcError) as error:
             log.error("%s", error)
-            self._outbox.fates(fates + [self._fate(one, Fate.REJECTED, "node_unavailable") for one in allowed])
-            return
+            await self._note([_fate(one, Fate.REJECTED, "node_unavailable", error) for one in allowed])
+            return 0
+        await self._note(prepared)
         watch.lap("prepare")
-        signed, refused = self._execution.sign(plans)
-        self._outbox.fates(fates + prepared + refused)
+        signed, changes = await self._execution.sign(plans)
+        await self._note(changes)
         if not await self._outbox.flush():
             # what is not recorded is not sent; the record of this attempt follows when the database is back
-            self._outbox.fates([self._fate(one.plan.opportunity, Fate.LOST, "not_sent_no_database") for one in signed])
+            await self._note([_fate(one.plan.opportunity, Fate.LOST, "not_sent_no_database") for one in signed])
             self._execution.forget(signed)
-            return
+            return 0
         watch.lap("record")
-        self._outbox.fates(await self._execution.send(signed, event.header))
+        await self._note(await self._execution.send(signed))
         watch.lap("send")
+        return len(signed)
 
-    def _fate(self, opportunity: Opportunity, fate: Fate, reason: str) -> FateChange:
-        return FateChange(opportunity_id=opportunity.id, fate=fate, reason=reason, at=time.time_ns(), details={})
+    async def _note(self, fates: Sequence[FateChange]) -> None:
+        self._outbox.fates(fates)
+        await self._bus.fates(fates)
+
+    def _say(self, event: BlockEvent, changed: int, found: int, sent: int, trades: Sequence[Trade]) -> None:
+        outcomes = Counter(trade.status.value for trade in trades)
+        log.info(
+            "block %d  %3d pools moved  %3d found  %2d sent  %2d landed%s  net %+.6f ETH",
+            *(event.header.number, changed, found, sent, outcomes[TradeStatus.LANDED.value]),
+            "".join(f"  {outcomes[status]} {status}" for status in ("lost", "reverted") if outcomes[status]),
+            self._net / WAD,
+        )
+
+
+def _fate(opportunity: Opportunity, fate: Fate, reason: str, error: Exception | None = None) -> FateChange:
+    details = {} if error is None else {"error": str(error)}
+    return FateChange(opportunity_id=opportunity.id, fate=fate, reason=reason, at=time.time_ns(), details=details)

@@ -1,0 +1,194 @@
+"""Wires the parts of the keeper to a chain and its stores, and runs the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import importlib.metadata
+import logging
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from keeper.config import Mode, Settings
+from keeper.discovery.search.engine import LoopSearch
+from keeper.discovery.strategies import build
+from keeper.domain.errors import ComponentError, InputError
+from keeper.domain.units import Wei
+from keeper.execution.codec import encode
+from keeper.execution.deployment import Deployment, executor_abi
+from keeper.execution.executor import AtomicExecution
+from keeper.execution.flashbots_backend import FlashbotsRelays
+from keeper.execution.kill_switch import KillSwitch
+from keeper.execution.nonce import NonceLeases
+from keeper.execution.planner import Planner
+from keeper.execution.relays import BundleRelays, RelayAccount, Relays
+from keeper.execution.revert import RevertDecoder
+from keeper.execution.signer import Signer, unlock
+from keeper.execution.simulate import Simulator
+from keeper.execution.tracker import Tracker
+from keeper.feeds.blocks import BlockFeed
+from keeper.market.book import Book
+from keeper.market.loader import load_pools, read_pool_specs, read_token_list
+from keeper.market.node import Node
+from keeper.orchestrator import Orchestrator
+from keeper.outbox import Outbox
+from keeper.risk.gate import RiskGate
+from keeper.selection.rules import Rules
+from keeper.store.bus import EventBus
+from keeper.store.recorder import PostgresRecorder, new_run
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    database_url: str
+    redis_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The chain that the keeper works on.
+
+    Attributes:
+        begin: lets the chain go on once the keeper is ready, told the block the keeper starts from.
+        after_block: told of each block that the keeper has finished with.
+    """
+
+    http_url: str
+    ws_url: str
+    relay_urls: tuple[str, ...]
+    pools_file: Path
+    tokens_file: Path | None
+    deployment: Deployment
+    block_seconds: int
+    seed: int | None = None
+    begin: Callable[[int], Awaitable[None]] | None = None
+    after_block: Callable[[int], Awaitable[None]] | None = None
+
+
+async def trade(settings: Settings, stores: Stores, chain: Chain, *, blocks: int | None, stop: asyncio.Event) -> UUID:
+    """Wire the parts and run the loop; returns the id under which the run is recorded."""
+    specs = read_pool_specs(chain.pools_file)
+    tokens = read_token_list(chain.tokens_file) if chain.tokens_file else {}
+    async with AsyncExitStack() as stack:
+        node = await stack.enter_async_context(Node(chain.http_url))
+        found_chain = await node.chain_id()
+        if found_chain != settings.chain_id:
+            raise ComponentError(
+                "node",
+                f"its chain id is {found_chain}, not {settings.chain_id}",
+                "Set ORION_RPC_URL or ORION_CHAIN_ID.",
+            )
+
+        async def load_book() -> Book:
+            head = await node.block("latest")
+            pools = await load_pools(node, specs, head)
+            return Book(pools, tokens, head, journal_depth=settings.journal_depth)
+
+        book = await load_book()
+        log.info("market: %d pools at block %d", len(book.pools), book.header.number)
+        run = new_run(
+            mode=settings.mode.value,
+            network=settings.network,
+            chain_id=settings.chain_id,
+            version=importlib.metadata.version("alpha-orion"),
+            seed=chain.seed,
+        )
+        recorder = await stack.enter_async_context(PostgresRecorder(stores.database_url, run))
+        await recorder.tokens(settings.chain_id, list(tokens.values()))
+        bus = EventBus(stores.redis_url, run_id=str(run.id))
+        stack.push_async_callback(bus.close)
+        await bus.start()
+        bus.set_status(
+            mode=settings.mode.value,
+            network=settings.network,
+            chain_id=settings.chain_id,
+            run_id=run.id,
+            pid=os.getpid(),
+            state="trading" if settings.mode is not Mode.PAPER else "paper trading",
+            since=time.time_ns(),
+            executor=chain.deployment.executor,
+            operator=chain.deployment.operator,
+        )
+        orchestrator = Orchestrator(
+            chain_id=settings.chain_id,
+            book=book,
+            load_book=load_book,
+            search=LoopSearch(book.pools, (settings.weth,)),
+            strategies=build(settings.strategies),
+            rules=Rules(settings.weth, Wei(settings.min_profit_wei), settings.max_gas_share_bps),
+            gate=RiskGate(settings.max_loan_wei, settings.max_reverts),
+            execution=await _execution(stack, settings, chain, node),
+            outbox=Outbox(recorder),
+            bus=bus,
+            max_plans=settings.max_plans_per_block,
+        )
+        feed = await stack.enter_async_context(BlockFeed(chain.ws_url, node, book.header))
+        if chain.begin is not None:
+            await chain.begin(book.header.number)
+        await orchestrator.run(feed, blocks=blocks, stop=stop, after_block=chain.after_block)
+        return run.id
+
+
+async def _execution(stack: AsyncExitStack, settings: Settings, chain: Chain, node: Node) -> AtomicExecution:
+    executor = settings.executor or chain.deployment.executor
+    operator = chain.deployment.operator
+    decoder = RevertDecoder(executor_abi())
+    account = None
+    if settings.mode is Mode.LIVE:
+        if settings.account is None:
+            raise InputError("ORION_ACCOUNT", None, "Name the operator's account for live trading.")
+        phrase = (
+            settings.account_passphrase.get_secret_value()
+            if settings.account_passphrase
+            else _ask_passphrase(settings.account)
+        )
+        account = unlock(settings.account, phrase)
+    key = settings.relay_key.get_secret_value() if settings.relay_key else None
+    speak = FlashbotsRelays if settings.relay_backend == "flashbots" else Relays
+    relays: BundleRelays = speak(chain.relay_urls, RelayAccount(key))
+    stack.push_async_callback(relays.aclose)
+    signer = Signer(
+        settings.mode,
+        chain_id=settings.chain_id,
+        executor=executor,
+        node_url=chain.http_url,
+        kill_switch=KillSwitch(settings.home),
+        account=account,
+    )
+    stack.push_async_callback(signer.close)
+    return AtomicExecution(
+        executor=executor,
+        token=settings.weth,
+        encode=encode,
+        planner=Planner(node, chain_id=settings.chain_id, weth=settings.weth),
+        simulator=Simulator(
+            node,
+            operator=operator,
+            executor=executor,
+            token=settings.weth,
+            decoder=decoder,
+            block_seconds=chain.block_seconds,
+        ),
+        nonces=NonceLeases(node, operator),
+        signer=signer,
+        relays=relays,
+        tracker=Tracker(node, executor=executor, token=settings.weth, decoder=decoder, depth=settings.journal_depth),
+        bid_bps=settings.bid_bps,
+        min_net=settings.min_profit_wei,
+    )
+
+
+def _ask_passphrase(account: str) -> str:
+    if not sys.stdin.isatty():
+        raise InputError(
+            "ORION_ACCOUNT_PASSPHRASE", "(unset)", f"Set it, or start at a terminal to be asked for {account}."
+        )
+    return getpass.getpass(f"Passphrase of {account}: ")
