@@ -64,10 +64,14 @@ async def aggregate(
             on_done(len(batch))
         return results
 
-    batches = [calls[at : at + batch_calls] for at in range(0, len(calls), batch_calls)]
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(read(batch)) for batch in batches]
-    return [result for task in tasks for result in task.result()]
+    tasks = [asyncio.create_task(read(calls[at : at + batch_calls])) for at in range(0, len(calls), batch_calls)]
+    try:
+        return [result for results in await asyncio.gather(*tasks) for result in results]
+    finally:
+        # after a failure the other batches are of no use
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def encode_aggregate3(calls: Sequence[Call]) -> bytes:

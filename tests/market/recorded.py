@@ -40,13 +40,9 @@ def block_numbers(data: Path) -> list[int]:
 
 
 def pools_at_start(data: Path, block: int) -> list[UniswapV2Pool]:
-    """The V2 pairs with the canonical code; the V3 states in this file know only some of their ticks."""
+    """The V2 pairs; the V3 states in this file know only some of their ticks."""
     state = json.loads((data / "mainnet-blocks" / "pools_at_block_start" / f"{block}.json").read_text())
-    pools = [
-        load({**entry, "venue": "uniswap_v2", "dex": "recorded", "fee_pips": 3000})
-        for entry in state["v2"]
-        if entry["canonical_univ2_code"]
-    ]
+    pools = [load({**entry, "venue": "uniswap_v2", "dex": "recorded", "fee_pips": 3000}) for entry in state["v2"]]
     return [pool for pool in pools if isinstance(pool, UniswapV2Pool)]
 
 

@@ -158,13 +158,13 @@ class UniswapV3Pool:
                     step_tick = ticks[at]
             next_price = get_sqrt_ratio_at_tick(min(max(step_tick, MIN_TICK), MAX_TICK))
             target = max(next_price, limit) if zero_for_one else min(next_price, limit)
-            price, step_in, step_out, fee_amount = compute_swap_step(price, target, liquidity, remaining, fee_pips)
+            price, step_in, step_out = compute_swap_step(price, target, liquidity, remaining, fee_pips)
             if exact_input:
-                remaining -= step_in + fee_amount
+                remaining -= step_in
                 calculated += step_out
             else:
                 remaining += step_out
-                calculated += step_in + fee_amount
+                calculated += step_in
             if price == next_price:
                 if initialized:
                     liquidity += -nets[at] if zero_for_one else nets[at]
