@@ -17,6 +17,7 @@ from keeper.replica.anvil import ACCOUNT_BALANCE_ETHER, Anvil
 from keeper.replica.artifacts import fetch, load_pins
 from keeper.replica.deploy import Deployer
 from keeper.replica.markets import Markets, load_markets
+from keeper.replica.progress import Progress, silent
 from keeper.replica.protocols import (
     aave_v3,
     balancer_v2,
@@ -34,9 +35,6 @@ from keeper.replica.protocols import (
 from keeper.replica.rpc import Rpc
 from keeper.replica.site import Site
 from keeper.replica.state import ReplicaState
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, the steps that are done and the steps in all."""
 
 
 async def _fund_traders(site: Site) -> None:
@@ -75,10 +73,6 @@ _STEPS: tuple[tuple[str, Callable[[Site], Awaitable[None]]], ...] = (
 )
 _SECONDS_BEFORE = 7200
 """The build starts this long before the state's timestamp; each of its blocks takes one second."""
-
-
-def silent(what: str, done: int, total: int) -> None:
-    """A `Progress` that shows nothing."""
 
 
 async def ensure_state(home: Path, *, progress: Progress = silent) -> ReplicaState:

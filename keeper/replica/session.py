@@ -20,8 +20,9 @@ from keeper.embedded.process import ManagedProcess
 from keeper.execution.deployment import Deployment, load_deployment
 from keeper.replica import state
 from keeper.replica.anvil import CHAIN_ID, Anvil
-from keeper.replica.build import Progress, ensure_state, silent, start_anvil
+from keeper.replica.build import ensure_state, start_anvil
 from keeper.replica.control import ReplicaControl
+from keeper.replica.progress import Progress, silent
 from keeper.replica.rpc import Rpc
 
 DEPLOYED = "deployed.json"
