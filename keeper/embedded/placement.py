@@ -62,10 +62,10 @@ def find_wheel() -> tuple[Path, str]:
     raise ComponentError("postgres", f"the wheel {WHEEL} is not installed", f"Run `make setup`. {_OWN_SERVER}")
 
 
-def find_place(state_dir: Path, name: str, shared: Path = SHARED) -> Placement:
+def find_place(state_dir: Path, name: str) -> Placement:
     """Choose and create the folder of the cluster ``name``.
 
-    Data that lies in ``shared`` already is used there, even when ``state_dir`` has become reachable since.
+    Data that lies in `SHARED` already is used there, even when ``state_dir`` has become reachable since.
     """
     install, version = find_wheel()
     inside = state_dir / name
@@ -74,12 +74,12 @@ def find_place(state_dir: Path, name: str, shared: Path = SHARED) -> Placement:
         return Placement(install, version, inside, None)
     try:
         if not _succeeds(install / "bin" / "initdb", "--version"):
-            install = _copied(install, shared / f"postgresql-{version}")
-        outside = shared / hashlib.sha256(os.fsencode(inside)).hexdigest()[:16]
+            install = _copied(install, SHARED / f"postgresql-{version}")
+        outside = SHARED / hashlib.sha256(os.fsencode(inside)).hexdigest()[:16]
         folder = inside
         if outside.exists() or not _reaches(inside):
             folder = outside
-            _make_shared(shared)
+            _make_shared(SHARED)
             folder.mkdir(mode=0o700, exist_ok=True)
             _give(folder, ACCOUNT)
     except OSError as error:

@@ -83,10 +83,15 @@ class EmbeddedServer(ABC):
         """
         if self.running:
             raise ComponentError(self.name, f"runs already as process {self.pid}", "Stop it before starting it again.")
-        self._claim()
         try:
+            self._claim()
             await self._prepare()
             await self._serve(port or self._port or free_port())
+        except OSError as error:
+            await self.stop()
+            problem = f"cannot use {self.state_dir} or {self.log_dir} ({error})"
+            remedy = "Make both writable and leave room on the disk, or name another folder with ORION_HOME."
+            raise ComponentError(self.name, problem, remedy) from error
         except BaseException:
             await self.stop()
             raise

@@ -27,6 +27,7 @@ from keeper.embedded.postgres import EmbeddedPostgres
 from keeper.embedded.process import until
 from keeper.embedded.server import EmbeddedServer
 from keeper.embedded.valkey import EmbeddedValkey
+from tests.homes import open_home
 
 ROOT = os.geteuid() == 0
 CHECKOUT = Path(__file__).parents[2]
@@ -35,10 +36,8 @@ needs_root = pytest.mark.skipif(not ROOT, reason="shows what root's keeper does;
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A home below /tmp that every account can pass through."""
-    with tempfile.TemporaryDirectory(prefix="orion-test-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o755)
-        yield Path(folder)
+    with open_home() as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -286,6 +285,12 @@ async def test_data_of_another_major_version_is_left_alone(home: Path) -> None:
     assert [path.name for path in data.iterdir()] == ["PG_VERSION"]
 
 
+async def test_state_that_cannot_be_written_is_told(server: EmbeddedServer) -> None:
+    server.state_dir.write_text("a file where a folder should be")
+    with pytest.raises(ComponentError, match=f"cannot use {server.state_dir}.*ORION_HOME"):
+        await server.start()
+
+
 async def test_lost_password_is_told_and_not_replaced(home: Path) -> None:
     server = EmbeddedPostgres(home, home / "logs")
     await server.start()
@@ -322,9 +327,7 @@ async def test_closed_folder_stays_closed_and_data_goes_elsewhere(
     closed = home / "closed"
     closed.mkdir(mode=0o700)
     checkout = closed / "checkout"
-    monkeypatch.setattr(
-        "keeper.embedded.postgres.find_place", lambda state, name: find_place(state, name, shared=shared)
-    )
+    monkeypatch.setattr(placement, "SHARED", shared)
     for expected in ([], ["kept"]):
         async with EmbeddedPostgres(checkout, checkout / "logs") as server:
             assert shared in server.data_dir.parents
@@ -335,7 +338,7 @@ async def test_closed_folder_stays_closed_and_data_goes_elsewhere(
     outside = server.data_dir.parent
     assert (permissions(closed), permissions(outside), permissions(shared)) == (0o700, 0o700, 0o711)
     closed.chmod(0o755)  # reachable now: the data that exists is used all the same
-    assert find_place(checkout / "state", "postgres", shared=shared).folder == outside
+    assert find_place(checkout / "state", "postgres").folder == outside
 
 
 @needs_root
@@ -347,9 +350,10 @@ def test_programs_below_a_closed_folder_are_copied(home: Path, shared: Path, mon
     libraries = install.parent.with_name(install.parent.name + ".libs")
     shutil.copytree(libraries, closed / libraries.name)
     monkeypatch.setattr(placement, "find_wheel", lambda: (closed / install.parent.name / install.name, version))
+    monkeypatch.setattr(placement, "SHARED", shared)
     (home / "state").mkdir()
     for _ in range(2):
-        place = find_place(home / "state", "postgres", shared=shared)
+        place = find_place(home / "state", "postgres")
         assert shared in place.install.parents
         assert place.folder == home / "state" / "postgres"
         assert placement._succeeds(place.binary("initdb"), "--version")
@@ -358,12 +362,15 @@ def test_programs_below_a_closed_folder_are_copied(home: Path, shared: Path, mon
 
 
 @needs_root
-def test_data_that_became_unreachable_is_not_replaced_by_an_empty_database(home: Path, shared: Path) -> None:
+def test_data_that_became_unreachable_is_not_replaced_by_an_empty_database(
+    home: Path, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placement, "SHARED", shared)
     place = find_place_in(home)
     (place.folder / "data").mkdir()
     home.chmod(0o700)
     with pytest.raises(ComponentError, match="can no longer reach the data"):
-        find_place(home / "state", "postgres", shared=shared)
+        find_place(home / "state", "postgres")
 
 
 @needs_root
