@@ -13,11 +13,10 @@ from typing import Any
 from uuid import UUID
 
 import requests
-from web3.exceptions import Web3Exception, Web3RPCError
 
 from keeper.domain.errors import InputError
 from keeper.domain.units import Hash32
-from keeper.execution.flashbots_compat import connect
+from keeper.execution.flashbots_compat import Web3Exception, Web3RPCError, connect
 from keeper.execution.relay_answer import Reading, RelayAnswer, read_error, read_result, tidy
 from keeper.execution.relays import RelayAccount, call_parameters, relay_name
 

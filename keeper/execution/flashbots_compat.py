@@ -8,19 +8,28 @@ until it is called, nothing is touched.
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from functools import cache
 from types import ModuleType
 from typing import Any
 
+import orjson
 import requests
-import web3.middleware
 from eth_account.datastructures import SignedTransaction
 from eth_account.typed_transactions.access_list_transaction import AccessListTransaction
 from eth_account.typed_transactions.dynamic_fee_transaction import DynamicFeeTransaction
-from web3.middleware import Web3Middleware
 
 from keeper.execution.relays import SIGNATURE_HEADER, RelayAccount
+
+with warnings.catch_warnings():
+    # web3 7 imports the old interface of websockets, which warns; the keeper does not use it
+    warnings.filterwarnings("ignore", message="websockets.legacy is deprecated", category=DeprecationWarning)
+    import web3.middleware
+    from web3.exceptions import BadResponseFormat, Web3Exception, Web3RPCError
+    from web3.middleware import Web3Middleware
+
+__all__ = ["Web3Exception", "Web3RPCError", "connect", "load"]
 
 HTTP_TIMEOUT = 3.0
 """Seconds that a relay has for an answer."""
@@ -78,6 +87,8 @@ def _supply(name: str, *members: Any) -> None:
 def _post(url: str, body: bytes, **options: Any) -> bytes:
     """One request; the content comes back whatever the status, because relays put their errors there."""
     response = requests.post(url, data=body, timeout=HTTP_TIMEOUT, allow_redirects=False, **options)
+    if not isinstance(orjson.loads(response.content), dict):  # web3 takes it for granted
+        raise BadResponseFormat("not an object")
     return response.content
 
 
