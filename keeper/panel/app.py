@@ -14,6 +14,7 @@ from fastapi.responses import FileResponse, Response
 
 from keeper.domain.errors import ComponentError
 from keeper.panel import opportunities, overview, status_bar, trades
+from keeper.panel.components import html
 from keeper.panel.paging import PAGE_ROWS, PagedTable
 from keeper.panel.snapshot import ALL, CURRENT, Snapshot, Watcher
 from keeper.panel.text import empty, safe
@@ -55,7 +56,7 @@ def build(database_url: str, redis_url: str) -> FastAPI:
 
     files = {file.name: file for file in (*ASSETS.iterdir(), _plotly_js())}
 
-    @app.get("/assets/{name}")
+    @app.get("/mission/{name}")
     async def assets(name: str) -> Response:
         if name not in files:
             return Response(status_code=404)
@@ -110,7 +111,7 @@ def _blocks(watcher: Watcher) -> Any:
 
     found, history = _tables(watcher)
     with gr.Blocks(title="Alpha-Orion Mission Control", analytics_enabled=False, fill_width=True) as blocks:
-        bar = gr.HTML(status_bar.render(Snapshot(), CURRENT), elem_id="ao-status", js_on_load=None)
+        bar = html(status_bar.render(Snapshot(), CURRENT), elem_id="ao-status")
         seen = gr.State(None)
         chosen = gr.State("")
         run = gr.Dropdown(
@@ -130,7 +131,7 @@ def _blocks(watcher: Watcher) -> Any:
                     with gr.Column(scale=7, min_width=320, elem_classes="ao-card ao-flush"):
                         found.build()
                     with gr.Column(scale=3, min_width=300, elem_classes="ao-card", elem_id="ao-drawer"):
-                        life = gr.HTML(opportunities.life(None, {}), elem_id="ao-life", js_on_load=None)
+                        life = html(opportunities.life(None, {}), elem_id="ao-life")
             with gr.Tab("Trades", id="trades"):
                 history.build_filter()
                 with gr.Column(elem_classes="ao-card ao-flush"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC
 from typing import Any
 
+from keeper.panel.components import html
 from keeper.panel.text import ether, label, safe
 from keeper.store.queries import Row
 
@@ -25,10 +26,7 @@ FATE_COLOURS = {
 
 def chart(elem_id: str, description: str) -> Any:
     """A place for a figure: set its ``fig`` property and it redraws in place, zoom and node kept."""
-    import gradio as gr
-
-    return gr.HTML(
-        value="",
+    return html(
         fig=nothing("Waiting for the first reading."),
         html_template=f'<div class="ao-chart" role="img" aria-label="{safe(description)}"></div>',
         js_on_load="""
@@ -36,7 +34,7 @@ def chart(elem_id: str, description: str) -> Any:
             draw();
             watch('fig', draw);
         """,
-        head='<script src="/assets/plotly.min.js"></script><script src="/assets/mission.js"></script>',
+        head='<script src="/mission/plotly.min.js"></script><script src="/mission/mission.js"></script>',
         elem_id=elem_id,
     )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from keeper.panel.text import (
-    DASH,
     Tokens,
     clock,
     copyable,
@@ -48,19 +47,19 @@ def table(page: Page, tokens: Tokens, fate: str | None) -> str:
     rows = "".join(_row(row, tokens) for row in page.rows)
     return f"""<table class="ao-table" data-testid="opportunities">
 <thead><tr><th>Found (UTC)</th><th>Block</th><th>Strategy</th><th>Route</th><th class="ao-right">Gross at detection</th>
-<th>Fate</th><th>Reason</th></tr></thead><tbody>{rows}</tbody></table>"""
+<th>Fate</th></tr></thead><tbody>{rows}</tbody></table>"""
 
 
 def _row(row: Row, tokens: Tokens) -> str:
     route = row["route"]
     gross = token_amount(tokens, row["chain_id"], route.get("token", ""), row["predicted_gross"])
+    fate = f'{fate_badge(row["fate"])}<span class="ao-sub">{label(row["reason"])}</span>'
     return f"""<tr data-id="{row["id"]}">
 <td data-label="Found"><button type="button" class="ao-open" aria-label="Show the life of this opportunity">
 {clock(row["detected_at"])}</button></td>
 <td data-label="Block">{count(row["block_number"])}</td><td data-label="Strategy">{label(row["strategy"])}</td>
 <td data-label="Route">{path(tokens, row["chain_id"], route)}</td>
-<td data-label="Gross" class="ao-right">{gross}</td><td data-label="Fate">{fate_badge(row["fate"])}</td>
-<td data-label="Reason">{label(row["reason"]) or DASH}</td></tr>"""
+<td data-label="Gross" class="ao-right">{gross}</td><td data-label="Fate">{fate}</td></tr>"""
 
 
 def life(found: Row | None, tokens: Tokens) -> str:

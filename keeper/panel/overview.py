@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keeper.panel import charts
+from keeper.panel.components import html
 from keeper.panel.snapshot import Figures, Snapshot
 from keeper.panel.text import DASH, count, empty, ether, fate_badge, label, share, signed_ether
 
@@ -26,20 +27,24 @@ class Overview:
 def build() -> Overview:
     import gradio as gr
 
-    tiles = gr.HTML(_tiles(None), elem_id="ao-tiles", js_on_load=None)
+    tiles = html(_tiles(None), elem_id="ao-tiles")
     with gr.Column(elem_classes="ao-card", elem_id="ao-curve-card"):
-        gr.HTML(_heading("Cumulative net profit", "after gas, UTC"), js_on_load=None)
+        html(_heading("Cumulative net profit", "after gas, UTC"))
         curve = charts.chart("ao-curve", "Cumulative net profit over time")
     with gr.Row(elem_classes="ao-pair"):
         with gr.Column(elem_classes="ao-card", min_width=300):
-            gr.HTML(_heading("Predicted and realised", "net of gas, latest 60 landed trades"), js_on_load=None)
+            html(
+                _heading("Predicted and realised", "net of gas, latest 60 landed trades"),
+            )
             outcome = charts.chart("ao-outcomes", "Predicted against realised profit of landed trades")
         with gr.Column(elem_classes="ao-card", min_width=300):
-            gr.HTML(_heading("Opportunities by fate", "where each one is now"), js_on_load=None)
+            html(_heading("Opportunities by fate", "where each one is now"))
             fates = charts.chart("ao-fates", "Number of opportunities by fate")
     with gr.Column(elem_classes="ao-card"):
-        gr.HTML(_heading("Why opportunities ended without profit", "commonest reasons"), js_on_load=None)
-        reasons = gr.HTML(_reasons(None), elem_id="ao-reasons", js_on_load=None)
+        html(
+            _heading("Why opportunities ended without profit", "commonest reasons"),
+        )
+        reasons = html(_reasons(None), elem_id="ao-reasons")
     return Overview(tiles, curve, outcome, fates, reasons)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from keeper.domain.errors import ComponentError
+from keeper.panel.components import html
 from keeper.panel.snapshot import Snapshot, Watcher
 from keeper.panel.text import empty, safe
 from keeper.store.queries import Key, LedgerView, Page
@@ -60,10 +61,10 @@ class PagedTable:
         import gradio as gr
 
         self.pages = gr.State([])
-        self.table = gr.HTML("", elem_id=f"ao-{self.name}", js_on_load=self.js_on_load)
+        self.table = html("", elem_id=f"ao-{self.name}", js_on_load=self.js_on_load)
         with gr.Row(elem_classes="ao-pager"):
             self.newer_button = gr.Button("← Newer", interactive=False, size="sm", elem_id=f"ao-{self.name}-newer")
-            self.place = gr.HTML("", elem_classes="ao-place", js_on_load=None)
+            self.place = html("", elem_classes="ao-place")
             self.older_button = gr.Button("Older →", interactive=False, size="sm", elem_id=f"ao-{self.name}-older")
 
     @property

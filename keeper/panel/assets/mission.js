@@ -27,7 +27,7 @@
       autosize: true,
       ...layout,
       margin: { l: 58, r: 14, t: 14, b: 40, ...(layout.margin || {}) },
-      xaxis: { ...axis, showgrid: true, ...(layout.xaxis || {}) },
+      xaxis: { ...axis, tickangle: 0, nticks: window.innerWidth < 640 ? 4 : 9, ...(layout.xaxis || {}) },
       yaxis: { ...axis, ...(layout.yaxis || {}) },
     };
   };
