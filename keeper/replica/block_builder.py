@@ -305,8 +305,8 @@ class BlockBuilder:
             return []
         bundled = sum(item.simulation.gas_used for item in accepted)
         limits = sum(tx.gas for tx in others)
-        # half of its limit is about what an ordinary transaction uses
-        return [_pooled(tx) for tx in filler(context, bundled + limits // 2, context.gas_limit - bundled - limits)]
+        # a third of its limit is about what an ordinary transaction uses
+        return [_pooled(tx) for tx in filler(context, bundled + limits // 3, context.gas_limit - bundled - limits)]
 
     async def _return_to_pool(self, tx: PooledTransaction) -> None:
         try:

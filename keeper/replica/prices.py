@@ -42,9 +42,9 @@ VOLATILITY_BY_SYMBOL: dict[str, Volatility] = {
 }
 """Tokens that are not listed move like `SMALL`; orders of magnitude as on mainnet, scaled to 2 s to 12 s blocks."""
 
-_VIEW_REVERSION = 0.03
-_VIEW_FEES = 1.1
-_VIEW_FLOOR = 0.000_2
+_VIEW_REVERSION = 0.06
+_VIEW_FEES = 1.6
+_VIEW_FLOOR, _VIEW_CEILING = 0.000_2, 0.006
 
 
 class PriceProcess:
@@ -72,9 +72,7 @@ class PriceProcess:
         self._deviation = dict.fromkeys(anchors, 0.0)
         self._ether = 0.0
         self._view_size = {pool.address: view_size(pool.fee_pips) for pool in pools}
-        self._view = {
-            address: self._random.gauss(0.0, size) if size else 0.0 for address, size in self._view_size.items()
-        }
+        self._view = {address: self._random.gauss(0.0, size) for address, size in self._view_size.items()}
 
     def step(self) -> None:
         """Move on by one block."""
@@ -106,8 +104,8 @@ class PriceProcess:
 
 
 def view_size(fee_pips: int) -> float:
-    """Standard deviation of a pool's view: a little over its fee, so that gaps now and then exceed two fees."""
-    return max(_VIEW_FEES * fee_pips / 1e6, _VIEW_FLOOR)
+    """Standard deviation of a pool's view: wide enough that gaps often exceed two fees."""
+    return min(max(_VIEW_FEES * fee_pips / 1e6, _VIEW_FLOOR), _VIEW_CEILING)
 
 
 def anchor_prices(pools: Sequence[TradedPool], state: MarketState, numeraire: Address) -> dict[Address, float]:

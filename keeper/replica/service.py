@@ -123,9 +123,9 @@ class ReplicaService:
     async def start(self) -> None:
         """Prepare the chain and open the relay and the control endpoint."""
         await self.builder.start()
-        coming = await self.builder.next_block()
-        self._block = coming.number - 1
-        await self._filler.start(coming.base_fee)
+        head = await self._rpc("eth_getBlockByNumber", "latest", False)
+        self._block = int(head["number"], 16)
+        await self._filler.start(int(head["baseFeePerGas"], 16))
         await self.relay.start()
         await self.control.start()
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -14,7 +13,7 @@ from eth_account.signers.local import LocalAccount
 from eth_utils.crypto import keccak
 
 from keeper.domain.token import Token, VenueKind
-from keeper.domain.units import Address, to_address
+from keeper.domain.units import WAD, Address, to_address
 from keeper.replica.abi import call_data
 from keeper.replica.bundle_simulation import BlockContext
 from keeper.replica.bundles import TRANSACTION_GAS_CAP, SignedTransaction, decode_transaction
@@ -24,13 +23,15 @@ from keeper.replica.rpc import Rpc
 
 UNISWAP_V2_ROUTER = Address("0x7a250d5630B4cF539739dF2C5dAcb4c659F2488D")
 SUSHI_ROUTER = Address("0xd9e1cE17f2641f24aE83637ab66a2cca9C378B9F")
+QUOTER_V2 = Address("0x61fFE014bA17989E743c5F6cB21bF9697530B21e")
 SWAP_ROUTER_02 = Address("0x68b3465833fb72A70ecDF485E0e4C7bD8665Fc45")
 V2_ROUTERS: dict[str, Address] = {"uniswap_v2": UNISWAP_V2_ROUTER, "sushiswap": SUSHI_ROUTER}
 
 GWEI = 10**9
 _DEADLINE_SECONDS = 1_200
-_V2_SWAP_GAS, _V3_SWAP_GAS = 250_000, 400_000
+_V2_SWAP_GAS, _V3_SWAP_GAS = 450_000, 600_000  # some tokens keep snapshots of balances, which costs much
 _SLIPPAGE_BPS = 300
+_WORST_QUOTE_BPS, _QUOTES = 100, 4
 _LARGEST_MOVE = 0.012
 _PUBLIC_SHARE = 0.4
 _WALLET_SHARE = 0.5
@@ -38,7 +39,7 @@ _WALLET_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """How much is traded; the defaults give about nine swaps a block.
+    """How much is traded; the defaults give about eleven swaps a block.
 
     Attributes:
         informed: mean number of traders a block who move a pool toward its view of the fair price.
@@ -47,9 +48,9 @@ class Habits:
         retail_ether_median, retail_spread: value of a retail trade in ether, log-normal.
     """
 
-    informed: float = 6.0
+    informed: float = 8.0
     retail: float = 3.0
-    follow_median: float = 0.6
+    follow_median: float = 0.8
     follow_spread: float = 0.5
     retail_ether_median: float = 0.8
     retail_spread: float = 1.2
@@ -68,7 +69,7 @@ class _Swap:
     pool: TradedPool
     zero_for_one: bool
     amount_in: int
-    minimum_out: int
+    expected_out: int
 
     @property
     def token_in(self) -> Address:
@@ -137,7 +138,8 @@ class Traffic:
         public_count = sum(random.random() < _PUBLIC_SHARE for _ in swaps)
         nonces = await self._free_nonces()
         balances = dict(state.balances)
-        signed = [tx for swap in swaps if (tx := self._sign(random, context, swap, nonces, balances)) is not None]
+        quoted = [swap for wanted in swaps if (swap := await self._quoted(wanted)) is not None]
+        signed = [tx for swap in quoted if (tx := self._sign(random, context, swap, nonces, balances)) is not None]
         return SlotTraffic(tuple(signed[:public_count]), tuple(signed[public_count:]))
 
     def _informed(self, random: Random, state: MarketState, prices: PriceProcess) -> list[_Swap]:
@@ -154,7 +156,7 @@ class Traffic:
             share = math.exp(random.gauss(math.log(self._habits.follow_median), self._habits.follow_spread))
             move = max(-_LARGEST_MOVE, min(_LARGEST_MOVE, gaps[pool] * min(share, 1.3)))
             swaps.append(_swap_by_move(pool, state, move))
-        return [swap for swap in swaps if swap.amount_in > 0]
+        return [swap for swap in swaps if swap.expected_out > 0]
 
     def _retail(self, random: Random, state: MarketState) -> list[_Swap]:
         swaps = []
@@ -163,25 +165,35 @@ class Traffic:
             ether = math.exp(random.gauss(math.log(self._habits.retail_ether_median), self._habits.retail_spread))
             zero_for_one = random.random() < 0.5
             token = pool.token0 if zero_for_one else pool.token1
-            amount = int(ether / self._ether_values[token])
-            if pool.address in state.depths and amount > 0:
+            amount = int(ether * WAD / self._ether_values[token])
+            if pool.address in state.depths:
                 swap = _swap_by_amount(pool, state, zero_for_one, amount)
-                if swap is not None:
+                if swap is not None and swap.expected_out > 0:
                     swaps.append(swap)
         return swaps
 
+    async def _quoted(self, swap: _Swap) -> _Swap | None:
+        """The swap with its output as quoted; a V3 swap that runs out of liquidity is made smaller, or not at all."""
+        if not is_v3(swap.pool):
+            return swap
+        for _ in range(_QUOTES):
+            parameters = (swap.token_in, swap.token_out, swap.amount_in, swap.pool.fee_pips, 0)
+            data = call_data("quoteExactInputSingle((address,address,uint256,uint24,uint160))", parameters)
+            answer = await self._rpc("eth_call", {"to": QUOTER_V2, "data": "0x" + data.hex()}, "latest")
+            quote = int(answer[2:66], 16)
+            if quote * 10_000 >= swap.expected_out * (10_000 - _WORST_QUOTE_BPS):
+                return replace(swap, expected_out=quote)
+            swap = replace(swap, amount_in=swap.amount_in // 2, expected_out=swap.expected_out // 2)
+        return None
+
     async def _free_nonces(self) -> dict[Address, int]:
         """Next nonces of the traders that have nothing pending from an earlier slot."""
-        latest, pending = await asyncio.gather(
-            *(
-                asyncio.gather(*(self._rpc("eth_getTransactionCount", trader, tag) for trader in self._traders))
-                for tag in ("latest", "pending")
-            )
-        )
+        content = await self._rpc("txpool_content")
+        busy = {sender.lower() for part in content.values() for sender in part}
         return {
-            trader: int(nonce, 16)
-            for trader, nonce, expected in zip(self._traders, latest, pending, strict=True)
-            if nonce == expected
+            trader: int(await self._rpc("eth_getTransactionCount", trader, "latest"), 16)
+            for trader in self._traders
+            if trader.lower() not in busy
         }
 
     def _sign(
@@ -207,7 +219,7 @@ class Traffic:
             swap.token_in,
             swap.token_out,
             swap.amount_in,
-            swap.minimum_out,
+            swap.expected_out * (10_000 - _SLIPPAGE_BPS) // 10_000,
             trader,
             context.timestamp + _DEADLINE_SECONDS,
         )
@@ -278,7 +290,7 @@ def _swap_by_move(pool: TradedPool, state: MarketState, move: float) -> _Swap:
     growth = math.expm1(abs(move) / 2)
     amount_in = int(reserve_in * growth / (1 - pool.fee_pips / 1e6))
     expected = reserve_out * growth / (1 + growth)
-    return _Swap(pool, zero_for_one, amount_in, int(expected * (1 - _SLIPPAGE_BPS / 10_000)))
+    return _Swap(pool, zero_for_one, amount_in, int(expected))
 
 
 def _swap_by_amount(pool: TradedPool, state: MarketState, zero_for_one: bool, amount_in: int) -> _Swap | None:
@@ -289,7 +301,7 @@ def _swap_by_amount(pool: TradedPool, state: MarketState, zero_for_one: bool, am
     if charged > reserve_in * _LARGEST_MOVE / 2:
         return None
     expected = reserve_out * charged / (reserve_in + charged)
-    return _Swap(pool, zero_for_one, amount_in, int(expected * (1 - _SLIPPAGE_BPS / 10_000)))
+    return _Swap(pool, zero_for_one, amount_in, int(expected))
 
 
 def _draw_distinct(random: Random, pools: list[TradedPool], weights: list[float], count: int) -> list[TradedPool]:
