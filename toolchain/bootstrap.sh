@@ -87,7 +87,7 @@ install_uv() {
 
 install_packages() {
   # shellcheck disable=SC2046
-  UV_SYSTEM_CERTS=1 UV_HTTP_TIMEOUT="${UV_HTTP_TIMEOUT:-120}" .venv/bin/uv pip install \
+  UV_HTTP_TIMEOUT="${UV_HTTP_TIMEOUT:-120}" .venv/bin/uv pip install \
     $(quiet_unless_terminal) --python "$PYTHON" --no-deps --require-hashes -r toolchain/requirements.lock
 }
 
@@ -105,7 +105,7 @@ install_node_packages() {
   node=$(node_package_folder)
   ln -sfn "$node/bin/node" .venv/bin/node # itself, not the wheel's Python launcher: 20 ms against 100 ms
   npm=$node/lib/node_modules/npm/bin/npm-cli.js
-  (cd toolchain && NODE_USE_SYSTEM_CA=1 "$node/bin/node" "$npm" ci --silent --no-progress) ||
+  (cd toolchain && "$node/bin/node" "$npm" ci --silent --no-progress) ||
     fail "npm could not install the compilers. To see why: cd toolchain && ../.venv/bin/npm ci"
 }
 

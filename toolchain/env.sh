@@ -12,4 +12,5 @@ export HF_HUB_DISABLE_TELEMETRY=1
 if [ -z "${XDG_RUNTIME_DIR:-}" ]; then # platformdirs warns at every import without it
   export XDG_RUNTIME_DIR="$ORION_CHECKOUT/.orion/run"
 fi
+export UV_SYSTEM_CERTS=1 NODE_USE_SYSTEM_CA=1 # downloads trust what the machine trusts, a company's proxy for example
 unset PYTHONPATH PYTHONHOME # the checkout is on the path of .venv; nothing else belongs there

@@ -15,7 +15,7 @@ printf 'uv==%s\n' "$release" >"$scratch/uv.in"
 uv pip compile --quiet --universal --generate-hashes --no-annotate --no-header \
   --output-file toolchain/uv.requirements.lock "$scratch/uv.in"
 
-(cd toolchain && NODE_USE_SYSTEM_CA=1 ../.venv/bin/npm install --package-lock-only --silent)
+(cd toolchain && ../.venv/bin/npm install --package-lock-only --silent)
 
 if grep -nE '(registry\.|pypi\.|pythonhosted\.|npmjs\.)' toolchain/*.lock toolchain/package-lock.json; then
   printf 'A lock file names the host of a registry (above): do not commit it.\n' >&2
