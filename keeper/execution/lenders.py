@@ -8,9 +8,6 @@ from typing import Final
 from keeper.domain.token import LenderKind
 from keeper.domain.units import Address
 
-MULTICALL3: Final = Address("0xcA11bde05977b3631167028862bE2a173976CA11")
-"""Same address on every chain."""
-
 BALANCER_V2_VAULT: Final = Address("0xBA12222222228d8Ba445958a75a0704d566BF2C8")
 
 LOAN_GAS: Final = {

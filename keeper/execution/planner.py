@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from eth_abi.abi import encode
 from eth_utils.address import to_checksum_address
+from eth_utils.crypto import keccak
 
 from keeper.domain.chain import BlockHeader
 from keeper.domain.plan import Financing
@@ -13,8 +15,8 @@ from keeper.domain.route import Route
 from keeper.domain.token import LenderKind
 from keeper.domain.units import WAD, Address, Hash32
 from keeper.execution.lenders import LENDERS, LOAN_GAS, Lenders
-from keeper.execution.multicall import Read, call_data, read_all, word
-from keeper.execution.ports import NodeClient
+from keeper.market.multicall import Call, aggregate
+from keeper.market.node import Node
 
 PREFERENCE = (LenderKind.FLASH_SWAP, LenderKind.MORPHO, LenderKind.BALANCER_V2, LenderKind.AAVE_V3)
 """Every source, the one with the least gas first; decides between equals."""
@@ -73,7 +75,7 @@ class Planner:
 
     def __init__(
         self,
-        node: NodeClient,
+        node: Node,
         *,
         chain_id: int,
         weth: Address,
@@ -95,6 +97,7 @@ class Planner:
 
         Raises:
             ComponentError: when the node cannot be asked.
+            RpcError: when it does not know ``head`` any more.
         """
         if LenderKind.FLASH_SWAP in self._allowed:
             return [_flash_swap(route) for route in routes]
@@ -136,13 +139,13 @@ class Planner:
     async def _read_offers(self, tokens: Sequence[Address], block: Hash32) -> dict[Address, dict[LenderKind, Offer]]:
         await self._read_addresses(tokens, block)
         lenders = self._lenders
-        questions: dict[tuple[str, Address | None], Read] = {}
+        questions: dict[tuple[str, Address | None], Call] = {}
         if lenders.balancer_v2_vault and self._fee_collector:
-            questions["balancer_fee", None] = (self._fee_collector, call_data("getFlashLoanFeePercentage()"))
-            questions["balancer_paused", None] = (lenders.balancer_v2_vault, call_data("getPausedState()"))
+            questions["balancer_fee", None] = (self._fee_collector, _call_data("getFlashLoanFeePercentage()"))
+            questions["balancer_paused", None] = (lenders.balancer_v2_vault, _call_data("getPausedState()"))
         if lenders.aave_v3_pool:
-            questions["aave_premium", None] = (lenders.aave_v3_pool, call_data("FLASHLOAN_PREMIUM_TOTAL()"))
-            questions["aave_revision", None] = (lenders.aave_v3_pool, call_data("POOL_REVISION()"))
+            questions["aave_premium", None] = (lenders.aave_v3_pool, _call_data("FLASHLOAN_PREMIUM_TOTAL()"))
+            questions["aave_revision", None] = (lenders.aave_v3_pool, _call_data("POOL_REVISION()"))
         for token in tokens:
             holders = {
                 "morpho": lenders.morpho,
@@ -151,27 +154,27 @@ class Planner:
             }
             for name, holder in holders.items():
                 if holder:
-                    questions[name, token] = (token, call_data("balanceOf(address)", holder))
+                    questions[name, token] = (token, _call_data("balanceOf(address)", holder))
             if lenders.aave_v3_pool and token in self._atokens:
                 pool = lenders.aave_v3_pool
-                questions["aave_reserve", token] = (pool, call_data("getReserveData(address)", token))
-                questions["aave_virtual", token] = (pool, call_data("getVirtualUnderlyingBalance(address)", token))
-        returned = await read_all(self._node, list(questions.values()), block)
-        answers = {key: word(content) for key, content in zip(questions, returned, strict=True)}
+                questions["aave_reserve", token] = (pool, _call_data("getReserveData(address)", token))
+                questions["aave_virtual", token] = (pool, _call_data("getVirtualUnderlyingBalance(address)", token))
+        returned = await aggregate(self._node, list(questions.values()), block)
+        answers = {key: _word(content) for key, content in zip(questions, returned, strict=True)}
         return {token: self._offers_of(token, answers) for token in tokens}
 
     async def _read_addresses(self, tokens: Sequence[Address], block: Hash32) -> None:
         """Contracts that never change and so are asked for once: Balancer's fee collector, Aave's aTokens."""
         missing = [token for token in tokens if token not in self._atokens]
         vault, pool = self._lenders.balancer_v2_vault, self._lenders.aave_v3_pool
-        reads: dict[Address | None, Read] = {}
+        reads: dict[Address | None, Call] = {}
         if vault and self._fee_collector is None:
-            reads[None] = (vault, call_data("getProtocolFeesCollector()"))
+            reads[None] = (vault, _call_data("getProtocolFeesCollector()"))
         if pool:
-            reads |= {token: (pool, call_data("getReserveData(address)", token)) for token in missing}
-        returned = await read_all(self._node, list(reads.values()), block)
+            reads |= {token: (pool, _call_data("getReserveData(address)", token)) for token in missing}
+        returned = await aggregate(self._node, list(reads.values()), block)
         for key, content in zip(reads, returned, strict=True):
-            found = word(content, 0 if key is None else ATOKEN_WORD)
+            found = _word(content, 0 if key is None else ATOKEN_WORD)
             if not found:
                 continue
             address = Address(to_checksum_address(found.to_bytes(32, "big")[12:]))
@@ -203,6 +206,19 @@ class Planner:
             round_up = (answers.get(("aave_revision", None)) or 0) >= CEILING_REVISION
             offers[LenderKind.AAVE_V3] = Offer(lenders.aave_v3_pool, capacity, premium, 10_000, round_up)
         return offers
+
+
+def _call_data(signature: str, *arguments: object) -> bytes:
+    """Calldata of a function whose parameters are all elementary types."""
+    inside = signature[signature.index("(") + 1 : -1]
+    return keccak(text=signature)[:4] + encode(inside.split(",") if inside else [], arguments)
+
+
+def _word(returned: bytes | None, index: int = 0) -> int | None:
+    """The 32-byte word at ``index`` of a returned tuple; None when the call failed or returned less."""
+    if returned is None or len(returned) < 32 * (index + 1):
+        return None
+    return int.from_bytes(returned[32 * index : 32 * (index + 1)], "big")
 
 
 def _flash_swap(route: Route) -> Financing:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keeper.domain.units import Wei
@@ -63,6 +63,7 @@ async def test_base_fee_is_what_the_node_mines(tmp_path: Path) -> None:
     assert empty > 2
 
 
+@settings(deadline=None)
 @given(
     gross=st.integers(0, 10**24),
     gas=st.integers(21_000, 10**7),
@@ -80,6 +81,7 @@ def test_bid_is_the_share_rounded_down(gross: int, gas: int, base: int, bps: int
     assert gross - gas * (base + bid) > 0
 
 
+@settings(deadline=None)
 @given(st.integers(21_000, 20_000_000))
 def test_gas_limit_covers_refunds_and_nested_calls(gas_used: int) -> None:
     spent = -(-gas_used * 5 // 4)  # refunds are at most a fifth of what was spent
