@@ -68,7 +68,8 @@ def build(database_url: str, redis_url: str) -> FastAPI:
         path="/",
         server_name="127.0.0.1",
         theme=gr.themes.Base(font=_FONTS, font_mono=_MONO),
-        css_paths=[ASSETS / "mission.css"],
+        # linked rather than handed to Gradio, which would rewrite its selectors
+        head='<link rel="stylesheet" href="/mission/mission.css">',
         favicon_path=str(ASSETS / "orion.svg"),
         footer_links=[],
         ssr_mode=False,
