@@ -202,7 +202,10 @@ class AtomicExecution:
                 fresh.append(one)
                 taken |= dict.fromkeys(one.route.pools, one)
         drafts = []
-        financings = await self._planner.finance([one.route for one in fresh], head, base_fee) if fresh else []
+        try:
+            financings = await self._planner.finance([one.route for one in fresh], head, base_fee) if fresh else []
+        except RpcError as error:
+            return [], fates + [_fate(one, Fate.REJECTED, "lenders_unread", error=error.message[:200]) for one in fresh]
         for one, financing in zip(fresh, financings, strict=True):
             if isinstance(financing, Unfinanced):
                 fates.append(_fate(one, Fate.REJECTED, financing.reason, lenders=financing.text))

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from keeper.domain.chain import BlockEvent
-from keeper.domain.errors import ComponentError
+from keeper.domain.errors import ComponentError, InputError
 from keeper.domain.opportunity import Fate, FateChange
 from keeper.domain.trade import Trade, TradeStatus
 from keeper.domain.units import Address, Hash32, Wei, to_hash32
@@ -120,12 +120,16 @@ class Tracker:
         pending.sort(key=lambda one: (one.signed.plan.target_block, one.signed.nonce))
         try:
             receipts = await self._receipts(pending, event)
-        except ComponentError as error:
+        except (ComponentError, RpcError) as error:
             log.error("%s Sent plans stay open until it answers.", error)
             return [], changes
         trades: list[Trade] = []
         for followed in pending:
-            outcome = await self._decide(followed, receipts.get(followed.id), event)
+            try:
+                outcome = await self._decide(followed, receipts.get(followed.id), event)
+            except (ComponentError, InputError) as error:  # one bad receipt must not lose the others' outcomes
+                log.error("%s stays open: %s", followed.signed.transaction_hash, error)
+                continue
             if outcome is None:
                 continue
             before, followed.outcome, followed.reopened = followed.outcome, outcome, False

@@ -209,6 +209,32 @@ async def test_a_node_that_is_gone_leaves_plans_open(
     assert trade.status is TradeStatus.LANDED
 
 
+async def test_a_bad_receipt_loses_nothing(
+    site: Chain, trader: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await submit(trader, site, [1, 2])
+    for one in (first, second):
+        await site.send_raw(one.raw)
+    await site.mine()
+    event = await site.event()
+    request = site.node.request
+
+    async def lying(method: str, *params: Any) -> Any:
+        answer = await request(method, *params)
+        if params[:1] == (second.transaction_hash,):
+            answer |= {"gasUsed": "plenty"}
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(site.node, "request", lying)
+        (trade,), _ = await trader.execution.settle(event)
+    assert (trade.transaction_hash, trade.status) == (first.transaction_hash, TradeStatus.LANDED)
+    assert trader.execution.pending == 1
+    assert "receipt.gasUsed" in caplog.text
+    (trade,), _ = await trader.execution.settle(event)
+    assert (trade.transaction_hash, trade.status) == (second.transaction_hash, TradeStatus.LANDED)
+
+
 async def test_a_divergence_of_one_wei_stops_the_plan(site: Chain, relay: Socket, tmp_path: Path) -> None:
     """The pool of plan 2 pays one wei more than predicted: it goes, the others stay exact."""
 
