@@ -5,10 +5,10 @@ The reference shares nothing with the search but the pools' own `amount_out`.
 
 from __future__ import annotations
 
-import itertools
 import math
 import random
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from keeper.domain.route import Route
 from keeper.domain.units import Address, to_address
@@ -18,7 +18,8 @@ from keeper.market.venues.uniswap_v2 import UniswapV2Pool
 from keeper.market.venues.uniswap_v3 import UniswapV3Pool
 
 Market = dict[Address, Pool]
-Legs = Sequence[tuple[Pool, Address]]
+Leg = tuple[Pool, Address]
+Legs = Sequence[Leg]
 
 TOKENS = [to_address(f"0x{n:040x}", "token") for n in (0x11, 0x22, 0x33, 0x44, 0x55)]
 DECIMALS = {TOKENS[0]: 18, TOKENS[1]: 6, TOKENS[2]: 18, TOKENS[3]: 8, TOKENS[4]: 18}
@@ -88,8 +89,6 @@ def v3(
 
 def at_tick(pool: UniswapV3Pool, tick: int, sqrt_price_x96: int | None = None) -> UniswapV3Pool:
     """``pool`` moved to ``tick``, its liquidity as the ticks tell."""
-    from dataclasses import replace
-
     liquidity = sum(net for at, net in zip(pool.tick_indices, pool.liquidity_net, strict=True) if at <= tick)
     price = get_sqrt_ratio_at_tick(tick) if sqrt_price_x96 is None else sqrt_price_x96
     return replace(pool, sqrt_price_x96=price, tick=tick, liquidity=liquidity)
@@ -118,10 +117,10 @@ def other(pool: Pool, token: Address) -> Address:
     return pool.token1 if token == pool.token0 else pool.token0
 
 
-def all_loops(market: Market, start: Address, hops: int) -> Iterator[list[tuple[Pool, Address]]]:
+def all_loops(market: Market, start: Address, hops: int) -> Iterator[list[Leg]]:
     """Every loop of ``hops`` different pools from ``start`` that visits no token twice."""
 
-    def extend(legs: list[tuple[Pool, Address]], token: Address) -> Iterator[list[tuple[Pool, Address]]]:
+    def extend(legs: list[Leg], token: Address) -> Iterator[list[Leg]]:
         if len(legs) == hops:
             if token == start:
                 yield legs
@@ -182,17 +181,15 @@ def rate(legs: Legs) -> float:
     return product
 
 
-def best_of_all(market: Market, start: Address, hops: Iterable[int], admitted=lambda legs: True) -> int:  # type: ignore[no-untyped-def]
-    """The largest exact profit over all loops; 0 when none earns."""
-    found = 0
+def profitable_loops(market: Market, start: Address, hops: Iterable[int]) -> Iterator[tuple[list[Leg], int]]:
+    """Every loop whose marginal rates multiply to above 1, with the largest exact profit found for it."""
     for count in hops:
         for legs in all_loops(market, start, count):
-            if rate(legs) > 1.0 and admitted(legs):
-                found = max(found, best_by_golden_section(legs)[0])
-    return found
+            if rate(legs) > 1.0:
+                yield legs, best_by_golden_section(legs)[0]
 
 
-def legs_of(route: Route, market: Market) -> list[tuple[Pool, Address]]:
+def legs_of(route: Route, market: Market) -> list[Leg]:
     return [(market[hop.pool], hop.token_in) for hop in route.hops]
 
 
@@ -215,7 +212,3 @@ def grain(route: Route) -> int:
     """
     amounts = [hop.amount_out for hop in route.hops]
     return sum(8 * (route.amount_in // amount + 1) for amount in amounts)
-
-
-def pairs_of(items: Sequence[Address]) -> Iterator[tuple[Address, Address]]:
-    return itertools.combinations(items, 2)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keeper.discovery.search.integer import Leg, prove
+from keeper.discovery.search.integer import Disproof, Leg, prove
 from keeper.discovery.search.kernels import NO_RANK, enumerate_loops, refresh_heads, refresh_rates
 from keeper.discovery.search.loop_filter import DexRule, LoopFilter
 from keeper.discovery.search.ranges import FloatArray
@@ -28,6 +28,8 @@ MAX_SIZINGS = 200_000
 """Pool combinations that one search sizes at most."""
 MAX_PROOFS = 1_024
 """Candidates whose integers one search checks at most."""
+MAX_ROUNDS = 4
+"""Times that one search starts over without pools that fail in integers and may have crowded out others."""
 UNPRICED = 1e-60
 """Worth of a profit token that no pool trades for the first one: its loops come last."""
 _WIDTHS: IntArray = np.array(WIDTHS, dtype=np.int32)
@@ -53,12 +55,19 @@ class SearchCounters:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A sized loop; ``value`` is its profit in the first profit token."""
+    """A sized loop.
+
+    Attributes:
+        value: profit in the first profit token.
+        crowded: other pool combinations of its token loop were left out for it.
+    """
 
     rows: tuple[int, ...]
     start: int
     size: float
+    at_kink: bool
     value: float
+    crowded: bool
 
 
 class LoopSearch:
@@ -134,21 +143,47 @@ class LoopSearch:
         if rows.size == 0 or limit <= 0:
             return []
         self.counters.searches += 1
-        candidates: list[_Candidate] = []
-        for graph in self._graphs(rows, allow.dexes):
-            candidates += self._candidates(graph, rows, allow)
-        candidates.sort(key=lambda candidate: -candidate.value)
-        found: list[tuple[float, Route]] = []
-        for candidate in candidates[:MAX_PROOFS]:
-            route = prove(self._legs(candidate), candidate.size)
-            if route is None:
+        usable = np.ones(len(self._table.pools), dtype=np.bool_)
+        found: dict[tuple[Address, ...], tuple[float, Route]] = {}
+        for _ in range(MAX_ROUNDS):
+            candidates: list[_Candidate] = []
+            for graph in self._graphs(rows, allow.dexes):
+                candidates += self._candidates(graph, rows, allow, usable)
+            candidates.sort(key=lambda candidate: -candidate.value)
+            again = False
+            for candidate in candidates[:MAX_PROOFS]:
+                legs = self._legs(candidate)
+                key = tuple(leg.pool.address for leg in legs)
+                if key in found:
+                    continue
+                if len(found) == limit:
+                    break
+                proof = prove(legs, candidate.size, at_kink=candidate.at_kink)
+                if isinstance(proof, Route):
+                    found[key] = (proof.gross_profit * self._value[candidate.start], proof)
+                    continue
                 self.counters.disproved += 1
-                continue
-            found.append((route.gross_profit * self._value[candidate.start], route))
-            if len(found) == limit:
+                if candidate.crowded:
+                    usable[self._culprit(candidate, proof)] = False
+                    again = True
+            if not again:
                 break
-        found.sort(key=lambda pair: (-pair[0], -pair[1].gross_profit))
-        return [route for _, route in found]
+        routes = sorted(found.values(), key=lambda pair: (-pair[0], -pair[1].gross_profit))
+        return [route for _, route in routes]
+
+    def _culprit(self, candidate: _Candidate, disproof: Disproof) -> int:
+        """Row of the pool that refused, or of the one that paid the least of what its rate promises."""
+        if len(disproof.amounts) <= len(candidate.rows):
+            return candidate.rows[len(disproof.amounts) - 1]
+        table, token = self._table, candidate.start
+        worst, row = np.inf, candidate.rows[0]
+        for k, given, paid in zip(candidate.rows, disproof.amounts[:-1], disproof.amounts[1:], strict=True):
+            direction = 0 if token == table.low[k] else 1
+            token = table.high[k] if direction == 0 else table.low[k]
+            share = paid / given / table.heads.root_rate[2 * k + direction] ** 2
+            if share < worst:
+                worst, row = share, k
+        return row
 
     def _rebuild(self, pools: Mapping[Address, Pool]) -> None:
         self._table: PoolTable = PoolTable(pools)
@@ -201,7 +236,7 @@ class LoopSearch:
         keys = np.array([low * tokens + high for low, high in ends], dtype=np.int64)
         return np.isin(graph.low.astype(np.int64) * tokens + graph.high, keys)
 
-    def _candidates(self, graph: Graph, rows: IntArray, allow: LoopFilter) -> list[_Candidate]:
+    def _candidates(self, graph: Graph, rows: IntArray, allow: LoopFilter, usable: BoolArray) -> list[_Candidate]:
         table, counters = self._table, self.counters
         pairs = np.unique(graph.pair_of[rows])
         pairs = pairs[pairs >= 0]
@@ -228,11 +263,13 @@ class LoopSearch:
         out_pools = np.empty((KEPT_COMBINATIONS * count, MAX_HOPS), dtype=np.int32)
         out_loop = np.empty(KEPT_COMBINATIONS * count, dtype=np.int32)
         out_size = np.empty(KEPT_COMBINATIONS * count)
+        out_kink = np.empty(KEPT_COMBINATIONS * count, dtype=np.bool_)
         out_value = np.empty(KEPT_COMBINATIONS * count)
         found, sized, sizings_cut = size_loops(
             graph,
             table.ranges,
             table.heads,
+            usable,
             table.fee_tier if allow.fee_tiers_are_venues else table.dex,
             allow.dexes is DexRule.DISTINCT,
             loops,
@@ -243,18 +280,22 @@ class LoopSearch:
             out_pools,
             out_loop,
             out_size,
+            out_kink,
             out_value,
         )
         counters.loops += count
         counters.sized += sized
         counters.cut_short += loops_cut or sizings_cut
+        kept = np.bincount(out_loop[:found], minlength=count)
         best = np.argsort(-out_value[:found], kind="stable")[:MAX_PROOFS]
         return [
             _Candidate(
                 rows=tuple(out_pools[i, : hop_counts[out_loop[i]]].tolist()),
                 start=int(starts[out_loop[i]]),
                 size=float(out_size[i]),
+                at_kink=bool(out_kink[i]),
                 value=float(out_value[i]),
+                crowded=bool(kept[out_loop[i]] == KEPT_COMBINATIONS),
             )
             for i in best
         ]

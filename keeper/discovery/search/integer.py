@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from keeper.domain.route import Hop, Route
 from keeper.domain.units import Address
 from keeper.market.venues.base import Pool
 
-BACK_OFF = (1.0, 1.0 - 1e-9, 1.0 - 1e-6, 1.0 - 1e-3)
-"""Sizes tried, as shares of the float optimum: one at the end of liquidity can be a rounding too large."""
+Amounts = tuple[int, ...]
+
+BACK_OFF = (1e-12, 1e-9, 1e-6, 1e-3)
+"""Shares of the float optimum by which it is lessened where it lies at the end of liquidity, a rounding too far."""
+KINK_BITS = 38
+"""The place of a kink is known to 2**-38 of the input or better."""
 MAX_CLIMB = 8
 """Steps of one raw unit that the polish takes at most in each direction."""
 
@@ -26,58 +32,106 @@ class Leg(NamedTuple):
         return self.pool.token1 if self.token_in == self.pool.token0 else self.pool.token0
 
 
-def prove(legs: Sequence[Leg], size: float) -> Route | None:
-    """The loop at the best exact input near ``size``, or None when it earns nothing in integers.
+@dataclass(frozen=True, slots=True)
+class Disproof:
+    """Why a loop earns nothing: its amounts, as far as its pools pay."""
+
+    amounts: Amounts
+
+
+def prove(legs: Sequence[Leg], size: float, *, at_kink: bool) -> Route | Disproof:
+    """The loop at the best exact input near ``size``, or what shows that it earns nothing in integers.
 
     The exact profit is a staircase: it rises only where the coarsest amount of the loop gains a unit, and between such
     points every further unit of input is lost. So the amounts are first cut back to the least input that still gives
     the same coarsest amount, and then that amount is varied by single units while the profit rises.
+
+    Args:
+        size: the optimum in floating point, raw units of the first leg's input.
+        at_kink: the optimum is where a range ends, and the profit falls steeply beside it. Elsewhere it is flat, and
+            the rounding of ``size`` costs less than a unit.
     """
-    for share in BACK_OFF:
-        start = _forward(legs, max(int(size * share), 1))
-        if start is not None:
-            break
-    else:
-        return None
+    start = _largest_taken(legs, max(int(size), 1))
+    if len(start) <= len(legs):
+        return Disproof(start)
+    if at_kink:
+        start = _climb(legs, start)
     coarsest = min(range(len(legs)), key=start.__getitem__)
     best = start
     for step in (0, 1, -1):
         for n in range(1, MAX_CLIMB + 1):
             trial = _through(legs, coarsest, start[coarsest] + step * n)
-            if trial is None or trial[-1] - trial[0] <= best[-1] - best[0]:
+            if _profit(legs, trial) <= _profit(legs, best):
                 break
             best = trial
-    return _route(legs, best) if best[-1] > best[0] else None
+    return _route(legs, best) if _profit(legs, best) > 0 else Disproof(best)
 
 
-def _forward(legs: Sequence[Leg], amount: int) -> tuple[int, ...] | None:
-    """The amounts before each leg and after the last; None when a pool cannot take or pays nothing."""
+def _forward(legs: Sequence[Leg], amount: int) -> Amounts:
+    """The amounts before each leg and after the last, up to the first pool that refuses or pays nothing."""
     amounts = [amount]
     for leg in legs:
-        if amount <= 0:
-            return None
         try:
             amount = leg.pool.amount_out(leg.token_in, amount)
         except (ArithmeticError, ValueError):
-            # the venue refuses: not enough liquidity, or a state no contract can have
-            return None
+            # not enough liquidity, an amount that is not positive, or a state that no contract can have
+            break
+        if amount <= 0:
+            break
         amounts.append(amount)
     return tuple(amounts)
 
 
-def _through(legs: Sequence[Leg], at: int, amount: int) -> tuple[int, ...] | None:
-    """The amounts for the least input with which leg ``at`` takes in ``amount`` or more."""
+def _through(legs: Sequence[Leg], at: int, amount: int) -> Amounts:
+    """The amounts for the least input with which leg ``at`` takes in ``amount`` or more; none where that fails."""
     for leg in reversed(legs[:at]):
-        if amount <= 0:
-            return None
         try:
             amount = leg.pool.amount_in(leg.token_out, amount)
         except (ArithmeticError, ValueError):
-            return None
+            return ()
     return _forward(legs, amount)
 
 
-def _route(legs: Sequence[Leg], amounts: tuple[int, ...]) -> Route:
+def _profit(legs: Sequence[Leg], amounts: Amounts) -> float:
+    """Exact profit; minus infinity where some pool refused."""
+    return amounts[-1] - amounts[0] if len(amounts) == len(legs) + 1 else -math.inf
+
+
+def _largest_taken(legs: Sequence[Leg], amount: int) -> Amounts:
+    """The amounts for ``amount``, or for the largest input just below it that every pool takes."""
+    amounts = _forward(legs, amount)
+    if len(amounts) > len(legs):
+        return amounts
+    refused, first = amount, amounts
+    for share in BACK_OFF:
+        amounts = _forward(legs, amount - int(amount * share) - 1)
+        if len(amounts) > len(legs):
+            break
+        refused = amounts[0]
+    else:
+        return first
+    while refused - amounts[0] > 1:
+        middle = _forward(legs, (amounts[0] + refused) // 2)
+        if len(middle) > len(legs):
+            amounts = middle
+        else:
+            refused = middle[0]
+    return amounts
+
+
+def _climb(legs: Sequence[Leg], amounts: Amounts) -> Amounts:
+    """Steps of halving width towards more profit, from the width of the rounding of a float64 walk."""
+    step = max(amounts[0] >> KINK_BITS, 1)
+    while step:
+        for trial in (_forward(legs, amounts[0] + step), _forward(legs, amounts[0] - step)):
+            if _profit(legs, trial) > _profit(legs, amounts):
+                amounts = trial
+                break
+        step >>= 1
+    return amounts
+
+
+def _route(legs: Sequence[Leg], amounts: Amounts) -> Route:
     return Route(
         tuple(
             Hop(

@@ -36,12 +36,18 @@ def next_range(ranges: Ranges, pool: int, token0_in: bool, at: int) -> tuple[int
     base, root_fee = ranges.offset[pool], ranges.root_fee[pool]
     if token0_in:
         for j in range(at - 1, -1, -1):
-            if ranges.liquidity[base + j] > 0.0 and ranges.bounds[base + j] < ranges.bounds[base + j + 1]:
-                return j, root_fee * ranges.bounds[base + j + 1]
+            start = ranges.bounds[base + j + 1]
+            if start <= ranges.lowest[pool]:
+                break
+            if ranges.liquidity[base + j] > 0.0 and ranges.bounds[base + j] < start:
+                return j, root_fee * start
     else:
         for j in range(at + 1, ranges.length[pool]):
-            if ranges.liquidity[base + j] > 0.0 and ranges.bounds[base + j] < ranges.bounds[base + j + 1]:
-                return j, root_fee / ranges.bounds[base + j]
+            start = ranges.bounds[base + j]
+            if start >= ranges.highest[pool]:
+                break
+            if ranges.liquidity[base + j] > 0.0 and ranges.bounds[base + j + 1] > start:
+                return j, root_fee / start
     return -1, 0.0
 
 
@@ -87,12 +93,17 @@ def source_of(graph: Graph, edge: int) -> int:
 
 @kernel
 def halve(loops: IntArray, hop_counts: IntArray, estimates: FloatArray) -> tuple[int, float]:
-    """Keep the loops above the median estimate; return their number and the median."""
-    floor = float(np.median(estimates))
+    """Keep the loops above the geometric mean of the estimates, about half; return their number and the mean."""
+    smallest, logarithms = np.inf, 0.0
+    for i in range(estimates.size):
+        smallest = min(smallest, estimates[i])
+        logarithms += np.log(estimates[i])
+    floor = max(smallest, np.exp(logarithms / estimates.size))
     size = 0
     for i in range(estimates.size):
         if estimates[i] > floor:
-            loops[size] = loops[i]
+            for h in range(loops.shape[1]):
+                loops[size, h] = loops[i, h]
             hop_counts[size] = hop_counts[i]
             estimates[size] = estimates[i]
             size += 1
@@ -201,7 +212,7 @@ def enumerate_loops(
                 loop[1] = loop[0] ^ 1
                 if order[loop[1]] > i and rate + graph.log_rate[loop[1]] > 0.0:
                     size, floor = offer_loop(
-                        graph, heads, rank, value, loop, 2, loops, hop_counts, estimates, size, floor
+                        graph, heads, rank, value, loop, hops, loops, hop_counts, estimates, size, floor
                     )
                 continue
             a, b = source_of(graph, loop[0]), source_of(graph, loop[0] ^ 1)
@@ -220,7 +231,7 @@ def enumerate_loops(
                     loop[2] = closing[x]
                     if loop[2] >= 0 and through_x + graph.log_rate[loop[2]] > 0.0:
                         size, floor = offer_loop(
-                            graph, heads, rank, value, loop, 3, loops, hop_counts, estimates, size, floor
+                            graph, heads, rank, value, loop, hops, loops, hop_counts, estimates, size, floor
                         )
                     continue
                 for m in range(graph.start[x], graph.start[x + 1]):
@@ -230,7 +241,7 @@ def enumerate_loops(
                         continue
                     if through_x + graph.log_rate[loop[2]] + graph.log_rate[loop[3]] > 0.0:
                         size, floor = offer_loop(
-                            graph, heads, rank, value, loop, 4, loops, hop_counts, estimates, size, floor
+                            graph, heads, rank, value, loop, hops, loops, hop_counts, estimates, size, floor
                         )
                 steps += graph.start[x + 1] - graph.start[x]
             for n in range(graph.start[a], graph.start[a + 1]):

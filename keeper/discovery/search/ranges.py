@@ -19,12 +19,15 @@ from keeper.market.venues.base import Pool
 from keeper.market.venues.fields import FEE_DENOMINATOR, MAX_UINT112, MAX_UINT128
 from keeper.market.venues.tick_math import MAX_SQRT_RATIO, MAX_TICK, MIN_SQRT_RATIO, MIN_TICK
 from keeper.market.venues.uniswap_v2 import UniswapV2Pool
-from keeper.market.venues.uniswap_v3 import UniswapV3Pool
+from keeper.market.venues.uniswap_v3 import WORD_BITS, UniswapV3Pool
 
 FloatArray = NDArray[np.float64]
 
 Q96 = 2.0**96
 _HALF_LOG_TICK = 0.5 * math.log1p(1e-4)
+MAX_WORDS = 128
+"""Words of a tick bitmap that one swap walks over at most. Each costs gas, an empty one as well (about 4,000); a state
+that needs more is not worth a transaction, and could keep the exact check busy for long."""
 # a float64 boundary and a float64 price of the same tick differ by less
 _ROUNDING = 1e-12
 
@@ -64,6 +67,14 @@ def view_ranges(pool: Pool) -> RangeView | None:
     raise TypeError(f"the search has no ranges for {type(pool).__name__}")
 
 
+def reach(pool: Pool, price: float) -> tuple[float, float]:
+    """The lowest and highest s to which a swap may move ``pool`` from s = ``price``."""
+    if not isinstance(pool, UniswapV3Pool):
+        return 0.0, math.inf
+    factor = math.exp(_HALF_LOG_TICK * min(MAX_WORDS * WORD_BITS * pool.tick_spacing, 2 * MAX_TICK))
+    return price / factor, price * factor
+
+
 def moved_within(pool: Pool, before: Pool, bounds: FloatArray, liquidity: FloatArray) -> tuple[float, int] | None:
     """Price and current range of ``pool`` when only these differ from ``before``, else None.
 
@@ -94,6 +105,8 @@ def _of_v2(pool: UniswapV2Pool) -> RangeView | None:
 
 def _of_v3(pool: UniswapV3Pool) -> RangeView | None:
     ticks, nets = pool.tick_indices, pool.liquidity_net
+    if pool.tick_spacing < 1:
+        return None
     if not MIN_SQRT_RATIO <= pool.sqrt_price_x96 < MAX_SQRT_RATIO or not 0 <= pool.liquidity <= MAX_UINT128:
         return None
     if len(ticks) != len(nets) or any(b <= a for a, b in pairwise(ticks)):

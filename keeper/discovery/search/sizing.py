@@ -15,7 +15,7 @@ import numpy as np
 from keeper.discovery.search.compiled import kernel
 from keeper.discovery.search.kernels import next_range
 from keeper.discovery.search.ranges import FloatArray
-from keeper.discovery.search.tables import Graph, Heads, IntArray, Ranges
+from keeper.discovery.search.tables import BoolArray, Graph, Heads, IntArray, Ranges
 
 MAX_HOPS = 4
 KEPT_COMBINATIONS = 4
@@ -26,20 +26,20 @@ WIDTHS = (0, 0, 64, 16, 8)
 
 @kernel
 def range_end(ranges: Ranges, pool: int, token0_in: bool, at: int) -> float:
-    """q at the end of a range; 0 for a range without an end."""
+    """q at the end of a range, or where the pool's reach ends within it; 0 for a range without an end."""
     base = ranges.offset[pool] + at
     if token0_in:
-        return float(ranges.root_fee[pool] * ranges.bounds[base])
-    return float(ranges.root_fee[pool] / ranges.bounds[base + 1])
+        return float(ranges.root_fee[pool] * max(ranges.bounds[base], ranges.lowest[pool]))
+    return float(ranges.root_fee[pool] / min(ranges.bounds[base + 1], ranges.highest[pool]))
 
 
 @kernel
 def best_input(
     ranges: Ranges, heads: Heads, pools: IntArray, directions: IntArray, hops: int, scratch: FloatArray, at: IntArray
-) -> tuple[float, float]:
-    """Profit and input, raw units of the first token, at the optimum of a loop with one pool a hop.
+) -> tuple[float, float, bool]:
+    """The optimum of a loop with one pool a hop: profit and input, raw units of the first token, and if it is a kink.
 
-    The optimum lies at the last price where liquidity ends before the rates have met.
+    It is one when some range ends there; if no range follows, the rates have not met but nothing more can be traded.
 
     Args:
         scratch: work space, shape (3, hops or more); ``at`` the same, shape (hops or more,).
@@ -49,7 +49,7 @@ def best_input(
         slot = 2 * pools[i] + directions[i]
         at[i] = heads.at[slot]
         if at[i] < 0:
-            return 0.0, 0.0
+            return 0.0, 0.0, False
         root_rate[i] = heads.root_rate[slot]
         depth[i] = heads.depth[slot]
         end[i] = range_end(ranges, pools[i], (directions[i] == 0) != ranges.flipped[pools[i]], at[i])
@@ -67,10 +67,10 @@ def best_input(
             curve += gain * root_rate[i] / depth[i]
             gain *= root_rate[i] * root_rate[i]
         if not gain > 1.0:
-            return profit, total
+            return profit, total, True
         step = (np.sqrt(gain) - 1.0) / curve
         if not step > reach:
-            return profit + step * (np.sqrt(gain) - 1.0), total + step
+            return profit + step * (np.sqrt(gain) - 1.0), total + step, False
         flow = reach
         for i in range(hops):
             paid = depth[i] * root_rate[i] * flow / (flow + depth[i] / root_rate[i])
@@ -82,22 +82,25 @@ def best_input(
         token0_in = (directions[binding] == 0) != ranges.flipped[pool]
         at[binding], root_rate[binding] = next_range(ranges, pool, token0_in, at[binding])
         if at[binding] < 0:
-            return profit, total
+            return profit, total, True
         depth[binding] = ranges.liquidity[ranges.offset[pool] + at[binding]] / ranges.root_fee[pool]
         end[binding] = range_end(ranges, pool, token0_in, at[binding])
 
 
 @kernel
-def candidate_pools(graph: Graph, heads: Heads, edge: int, others: float, width: int, out: IntArray) -> int:
+def candidate_pools(
+    graph: Graph, heads: Heads, usable: BoolArray, edge: int, others: float, width: int, out: IntArray
+) -> int:
     """Pools of an edge that can be part of a profitable loop; at most ``width``, half by rate and half by depth.
 
     Args:
+        usable: by pool.
         others: sum of the best log rates of the loop's other edges.
     """
     direction = edge & 1
     count = 0
     for pool in range(graph.first[edge >> 1], graph.last[edge >> 1]):
-        if heads.log_rate[2 * pool + direction] + others > 0.0:
+        if usable[pool] and heads.log_rate[2 * pool + direction] + others > 0.0:
             out[count] = pool
             count += 1
     if count <= width:
@@ -119,6 +122,7 @@ def size_loops(
     graph: Graph,
     ranges: Ranges,
     heads: Heads,
+    usable: BoolArray,
     venue: IntArray,
     distinct: bool,
     loops: IntArray,
@@ -129,16 +133,18 @@ def size_loops(
     out_pools: IntArray,
     out_loop: IntArray,
     out_size: FloatArray,
+    out_kink: BoolArray,
     out_value: FloatArray,
 ) -> tuple[int, int, bool]:
     """Size the pool combinations of each loop and keep the best `KEPT_COMBINATIONS` of each.
 
     Args:
+        usable: by pool; the others are left out.
         venue: by pool; with ``distinct``, no two pools of a loop may have the same.
         value: by loop, worth of a raw unit of its first token in the first profit token.
         widths: by hops, the most pools that are tried for one hop.
         max_sizings: bound on the combinations sized in all.
-        out_pools, out_loop, out_size, out_value: outputs, `KEPT_COMBINATIONS` rows a loop.
+        out_pools, out_loop, out_size, out_kink, out_value: outputs, `KEPT_COMBINATIONS` rows a loop.
 
     Returns:
         the number of rows written, the number of combinations sized, and whether a bound left any out.
@@ -166,7 +172,7 @@ def size_loops(
             edge = loops[i, h]
             directions[h] = edge & 1
             others = best_sum - graph.log_rate[edge]
-            counts[h] = candidate_pools(graph, heads, edge, others, widths[hops], candidates[h])
+            counts[h] = candidate_pools(graph, heads, usable, edge, others, widths[hops], candidates[h])
             if counts[h] == widths[hops] and graph.last[edge >> 1] - graph.first[edge >> 1] > widths[hops]:
                 truncated = True
             empty = empty or counts[h] == 0
@@ -186,7 +192,7 @@ def size_loops(
                 if sized == max_sizings:
                     return rows, sized, True
                 sized += 1
-                profit, size = best_input(ranges, heads, pools, directions, hops, scratch, at)
+                profit, size, at_kink = best_input(ranges, heads, pools, directions, hops, scratch, at)
                 worth = profit * value[i]
                 row = rows
                 if rows - first_row == KEPT_COMBINATIONS:
@@ -197,9 +203,11 @@ def size_loops(
                     if not worth > out_value[row]:
                         row = -1
                 if row >= 0 and profit > 0.0 and np.isfinite(worth):
-                    out_pools[row, :hops] = pools[:hops]
+                    for h in range(hops):
+                        out_pools[row, h] = pools[h]
                     out_loop[row] = i
                     out_size[row] = size
+                    out_kink[row] = at_kink
                     out_value[row] = worth
                     rows = max(rows, row + 1)
             # the next combination, as an odometer counts

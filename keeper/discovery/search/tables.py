@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from keeper.discovery.search.ranges import FloatArray, moved_within, view_ranges
+from keeper.discovery.search.ranges import FloatArray, moved_within, reach, view_ranges
 from keeper.domain.units import Address
 from keeper.market.venues.base import Pool
 
@@ -27,11 +27,13 @@ class Ranges(NamedTuple):
     """Constant-product ranges of all pools; see `keeper.discovery.search.ranges`.
 
     Range j of pool k lies between ``bounds[offset[k] + j]`` and the next one and has ``liquidity[offset[k] + j]``.
-    ``length[k] == 0`` marks a pool that cannot be traded. ``root_fee`` is sqrt(1 - fee). ``flipped`` tells that the
-    pool's token0 is the higher token of the pair.
+    No swap goes past ``lowest[k]`` or ``highest[k]``. ``length[k] == 0`` marks a pool that cannot be traded.
+    ``root_fee`` is sqrt(1 - fee). ``flipped`` tells that the pool's token0 is the higher token of the pair.
     """
 
     price: FloatArray
+    lowest: FloatArray
+    highest: FloatArray
     root_fee: FloatArray
     flipped: BoolArray
     offset: LongArray
@@ -96,7 +98,7 @@ class PoolTable:
         self.low = np.array([key[0] for key in rows], dtype=np.int32)
         self.high = np.array([key[1] for key in rows], dtype=np.int32)
         self.dex = np.array([key[2] for key in rows], dtype=np.int32)
-        self.fee = np.array([key[3] for key in rows], dtype=np.int64)
+        self.fees = [key[3] for key in rows]
         tiers = {key: i for i, key in enumerate(sorted({key[2:4] for key in rows}))}
         self.fee_tier = np.array([tiers[key[2:4]] for key in rows], dtype=np.int32)
         self.pools: list[Pool | None] = [None] * len(rows)
@@ -105,6 +107,8 @@ class PoolTable:
         size = len(rows)
         self.ranges = Ranges(
             price=np.ones(size),
+            lowest=np.zeros(size),
+            highest=np.full(size, np.inf),
             root_fee=np.ones(size),
             flipped=np.zeros(size, dtype=np.bool_),
             offset=np.zeros(size, dtype=np.int64),
@@ -128,7 +132,7 @@ class PoolTable:
         if k is None:
             return pool.token0 == pool.token1
         ends = (self.token_index.get(pool.token0), self.token_index.get(pool.token1))
-        same_tier = (self.dexes[self.dex[k]], int(self.fee[k])) == (pool.dex, pool.fee_pips)
+        same_tier = (self.dexes[self.dex[k]], self.fees[k]) == (pool.dex, pool.fee_pips)
         return same_tier and set(ends) == {self.low[k], self.high[k]}
 
     def put(self, k: int, pool: Pool | None) -> None:
@@ -143,6 +147,7 @@ class PoolTable:
             moved = moved_within(pool, before, ranges.bounds[at : at + count + 1], ranges.liquidity[at : at + count])
             if moved is not None:
                 ranges.price[k], ranges.current[k] = moved
+                ranges.lowest[k], ranges.highest[k] = reach(pool, moved[0])
                 return
         view = view_ranges(pool)
         if view is None:
@@ -157,6 +162,7 @@ class PoolTable:
         ranges.liquidity[at : at + needed - 1] = view.liquidity
         ranges.length[k] = needed - 1
         ranges.price[k], ranges.current[k] = view.price, view.current
+        ranges.lowest[k], ranges.highest[k] = reach(pool, view.price)
         ranges.root_fee[k] = np.sqrt((1_000_000 - pool.fee_pips) / 1_000_000)
         ranges.flipped[k] = self.token_index[pool.token0] == self.high[k]
 
