@@ -69,8 +69,9 @@ _STEPS: tuple[tuple[str, Callable[[Site], Awaitable[None]]], ...] = (
     ("Solidly", solidly.deploy),
     ("traders", _fund_traders),
     ("Morpho Blue", lenders.deploy_morpho),
-    ("fresh oracles", chainlink.refresh),
 )
+BLOCK_SECONDS = 12
+"""Mainnet's time from block to block."""
 _SECONDS_BEFORE = 7200
 """The build starts this long before the state's timestamp; each of its blocks takes one second."""
 
@@ -152,6 +153,10 @@ async def _finish(site: Site, home: Path) -> ReplicaState:
     rpc, markets = site.chain.rpc, site.markets
     for account in (addresses.BUILDER, addresses.OPERATOR, addresses.TREASURY, *addresses.TRADERS):
         await site.chain.fund(account, ACCOUNT_BALANCE_ETHER * WAD)
+    # the oracles' last answers are one block old when the chain starts, as on mainnet after a deviation
+    await rpc("evm_setNextBlockTimestamp", hex(markets.timestamp - BLOCK_SECONDS))
+    async with site.chain.batched():
+        await chainlink.refresh(site)
     # hundreds of nearly empty blocks have let the base fee decay to almost nothing
     await rpc("anvil_setNextBlockBaseFeePerGas", hex(markets.base_fee))
     await rpc("evm_setNextBlockTimestamp", hex(markets.timestamp))
@@ -215,10 +220,10 @@ async def start_anvil(
     block_time: float | None = None,
     name: str = "anvil",
 ) -> Anvil:
-    """A running node that goes on from the state; its first block is twelve seconds after the state's last one."""
+    """A running node that goes on from the state; its first block is one slot after the state's last one."""
     node = Anvil(
         log_dir=log_dir,
-        timestamp=replica.timestamp + 12,
+        timestamp=replica.timestamp + BLOCK_SECONDS,
         load_state=replica.path,
         port=port,
         automine=automine,
