@@ -1,7 +1,7 @@
 """A pool as the search sees it: a row of constant-product ranges over the square root of its price.
 
 With s the square root of raw token1 per raw token0 and L the liquidity, a range holds L / s of token0 and L * s of
-token1 (Uniswap V3 white paper, eq. 6.3 and 6.4). A Uniswap V2 pair is the one range from 0 to infinity with
+token1 (Uniswap V3 white paper, section 6.2). A Uniswap V2 pair is the one range from 0 to infinity with
 L = sqrt(reserve0 * reserve1) and s = sqrt(reserve1 / reserve0).
 """
 
