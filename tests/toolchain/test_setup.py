@@ -125,20 +125,29 @@ def test_unfit_pythons_are_told_apart(bare: Path, tmp_path: Path) -> None:
     assert "step 1 (Python environment). Run `make setup` again" in done.stderr
 
 
-def test_failed_step_is_done_again_and_not_the_ones_before(bare: Path) -> None:
-    """Packages that do not match their hash stop the set-up; mended, it goes on from there."""
-    lock = bare / "toolchain" / "uv.requirements.lock"
-    good = lock.read_text()
-    lock.write_text("uv==0.0.0 --hash=sha256:" + 64 * "0" + "\n")
-    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(bare), "PYTHON3": sys.executable}
-    first = run("make", "setup", cwd=bare, **offline)
+def test_failed_step_is_done_again_and_not_the_ones_before(bare: Path, tmp_path: Path) -> None:
+    """An interpreter whose venv has no pip stops the set-up at the second step; with pip mended it passes that step."""
+    interpreter = tmp_path / "python3.11"
+    interpreter.write_text(
+        '#!/bin/sh\ncase "$2" in venv) shift 3; set -- -m venv --without-pip "$@" ;; esac\n'
+        f'exec {sys.executable} "$@"\n'
+    )
+    interpreter.chmod(0o755)
+    first = run("make", "setup", cwd=bare, PYTHON3=str(interpreter))
     assert first.returncode == 2
     assert "[1/6] Python environment: done" in first.stderr
-    assert "step 2 (uv, the installer)" in first.stderr
-    lock.write_text(good)
-    second = run("make", "setup", cwd=bare, **offline)
+    assert "stopped in step 2 (uv, the installer)" in first.stderr
+    second = run("make", "setup", cwd=bare, PYTHON3="/gone")
+    assert second.returncode == 2
     assert "[1/6]" not in second.stderr
-    assert "[2/6] uv, the installer ..." in second.stderr
+    assert "stopped in step 2 (uv, the installer)" in second.stderr
+
+    [packages] = bare.glob(".venv/lib/python3*/site-packages")
+    (packages / "pip.py").write_text("import pathlib; pathlib.Path('.venv/bin/uv').symlink_to('/bin/false')\n")
+    third = run("make", "setup", cwd=bare)
+    assert "[1/6]" not in third.stderr
+    assert "[2/6] uv, the installer: done" in third.stderr
+    assert "stopped in step 3 (Python packages" in third.stderr
 
 
 def test_ci_runs_the_tests_and_finds_the_recorded_data(tmp_path: Path) -> None:
