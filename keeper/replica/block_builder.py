@@ -111,6 +111,7 @@ class BlockBuilder:
         self.totals: Counter[BundleFate] = Counter()
 
     async def start(self) -> None:
+        """Take the fee recipient's place."""
         await self.rpc("anvil_setCoinbase", BUILDER_ADDRESS)
 
     async def next_block(self) -> BlockContext:
@@ -163,6 +164,8 @@ class BlockBuilder:
         others += self._fill(filler, context, accepted, others)
         for tx in others:
             await self._return_to_pool(tx)
+        # anvil's clock runs with the wall's and has moved with every look at the pending block; it refuses earlier times
+        await self.rpc("evm_setTime", context.timestamp - self._block_seconds)
         await self.rpc("evm_mine", {"timestamp": hex(context.timestamp)})
         outcomes += [
             *dropped,

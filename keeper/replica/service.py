@@ -92,7 +92,7 @@ class ReplicaService:
         self._pool = BundlePool()
         self.builder = BlockBuilder(self._rpc, self._pool, block_seconds=max(1, math.ceil(block_time)))
         self.relay = Relay(
-            self.builder, self._pool, chain_id=CHAIN_ID, submit_private=self._take_private, port=relay_port
+            self.builder, self._pool, chain_id=CHAIN_ID, submit_private=self.take_private, port=relay_port
         )
         self.control = ControlServer(self, control_port)
         self._traffic = Traffic(self._rpc, pools, tokens, trader_accounts(), seed=seed, chain_id=CHAIN_ID, weth=WETH)
@@ -101,6 +101,8 @@ class ReplicaService:
         self._private: dict[str, tuple[SignedTransaction, int]] = {}
         self._phase = Phase.SETUP if setup else Phase.RUNNING
         self._changed = asyncio.Event()
+        self._at_work = asyncio.Lock()
+        self._began = False
         self._stopping = False
         self._block = 0
         self._advanced_to = 0
@@ -131,31 +133,33 @@ class ReplicaService:
 
     async def run(self, blocks: int | None = None) -> None:
         """Build ``blocks`` slots, or go on until `stop`; the first error ends it and shows in the status."""
-        try:
-            await self._set_up()
-            built = 0
-            while not self._stopping and (blocks is None or built < blocks):
-                if self._phase is Phase.PAUSED:
-                    await self._wait_for_change()
-                    continue
-                built += await self._slot() is not None
-        except OrionError as error:
-            self._phase, self._problem = Phase.FAILED, str(error)
-            raise
+        async with self._at_work:
+            try:
+                await self._set_up()
+                built = 0
+                while not self._stopping and (blocks is None or built < blocks):
+                    if self._phase is Phase.PAUSED:
+                        await self._wait_for_change()
+                        continue
+                    built += await self._slot() is not None
+            except OrionError as error:
+                self._phase, self._problem = Phase.FAILED, str(error)
+                raise
 
     async def stop(self) -> None:
-        """End `run` after its current step and close both endpoints."""
+        """End `run` after its current step and close both endpoints; harmless when called again."""
         self._stopping = True
         self._changed.set()
         await self.relay.stop()
         await self.control.stop()
-        await self._rpc.close()
+        async with self._at_work:
+            await self._rpc.close()
         if self._phase is not Phase.FAILED:
             self._phase = Phase.STOPPED
 
     def advance(self, block: int) -> None:
-        """The keeper has finished with ``block``."""
-        if block > self._block:
+        """The keeper has finished with ``block``, which it may have heard of a moment before this service did."""
+        if not 0 <= block <= self._block + 1:
             raise InputError("block", block, f"The newest block is {self._block}.")
         self._advanced_to = max(self._advanced_to, block)
         self._changed.set()
@@ -192,12 +196,15 @@ class ReplicaService:
             self._phase = phase
             self._changed.set()
 
-    def _take_private(self, tx: SignedTransaction, last_block: int | None) -> None:
+    def take_private(self, tx: SignedTransaction, last_block: int | None) -> None:
+        """Keep a transaction for the builder alone until it lands, at most 25 blocks."""
         limit = self._block + PRIVATE_BLOCKS
         self._private[tx.hash] = tx, min(last_block or limit, limit)
 
     async def _set_up(self) -> None:
-        """Mine what is sent until told to begin, then take the market as it is."""
+        """Mine what is sent until told to begin, then take the market as it is; once in a service's life."""
+        if self._began:
+            return
         while self._phase is Phase.SETUP and not self._stopping:
             pool = await self._rpc("txpool_status")
             if int(pool["pending"], 16):
@@ -206,11 +213,12 @@ class ReplicaService:
                 await self._wait_for_change(_SETUP_POLL_SECONDS)
         if self._stopping:
             return
+        self._began = True
         await self._traffic.start()
         if self._rival is not None:
             coming = await self.builder.next_block()
             for tx in await self._rival.start(coming.base_fee):
-                self._take_private(tx, None)
+                self.take_private(tx, None)
 
     async def _slot(self) -> BuiltBlock | None:
         """One block from its traffic to its receipt; None when stopped or paused before it was built."""
@@ -365,10 +373,8 @@ async def _serve(options: argparse.Namespace) -> None:
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
-        if running.done():
-            running.result()
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        await service.stop()
+        await running
     finally:
         await service.stop()
         options.ready_file.unlink(missing_ok=True)

@@ -34,6 +34,7 @@ _SLIPPAGE_BPS = 300
 _WORST_QUOTE_BPS, _QUOTES = 100, 4
 _LARGEST_MOVE = 0.012
 _PUBLIC_SHARE = 0.4
+_FEE_REVERSION, _FULLNESS_SPREAD, _SMALLEST_FILLER = 0.06, 0.35, 100_000
 _WALLET_SHARE = 0.5
 
 
@@ -328,8 +329,6 @@ class FillerGas:
     """
 
     CONTRACT = to_address("0x00000000000000000000000000000000F111e600", "filler contract")
-    _REVERSION = 0.06
-    _SPREAD = 0.35
     _FUNDS = 10**27
 
     def __init__(self, rpc: Rpc, *, seed: int, chain_id: int) -> None:
@@ -352,27 +351,36 @@ class FillerGas:
 
     def fill(self, context: BlockContext, used: int, room: int) -> list[SignedTransaction]:
         """Transactions for a block in which others use about ``used`` gas and ``room`` is left for gas limits."""
-        random = Random(f"filler {self._seed} {context.number}")
-        target = context.gas_limit // 2
-        pull = 8 * self._REVERSION * math.log(self._level / context.base_fee)
-        fullness = 1 + pull + random.gauss(0.0, self._SPREAD)
-        left = min(int(target * max(0.1, min(1.8, fullness))) - used, room)
-        transactions: list[SignedTransaction] = []
-        while left > 100_000:
-            gas = min(left, int(TRANSACTION_GAS_CAP * random.uniform(0.5, 1.0)))
-            left -= gas
-            transactions.append(
-                sign(
-                    self._account,
-                    self._chain_id,
-                    self._nonce + len(transactions),
-                    self.CONTRACT,
-                    gas=gas,
-                    tip=0,
-                    max_fee=2 * context.base_fee,
-                )
+        return [
+            sign(
+                self._account,
+                self._chain_id,
+                self._nonce + index,
+                self.CONTRACT,
+                gas=gas,
+                tip=0,
+                max_fee=2 * context.base_fee,
             )
-        return transactions
+            for index, gas in enumerate(filler_gas(self._seed, self._level, context, used, room))
+        ]
+
+
+def filler_gas(seed: int, level: int, context: BlockContext, used: int, room: int) -> list[int]:
+    """Gas limits of the filler transactions of a block.
+
+    The block's use is drawn around half its limit, where the base fee stays, and pulled from there so that the
+    logarithm of the base fee reverts to that of ``level``: the base fee moves by an eighth of the relative deviation.
+    """
+    random = Random(f"filler {seed} {context.number}")
+    target = context.gas_limit // 2
+    pull = 8 * _FEE_REVERSION * math.log(level / context.base_fee)
+    fullness = max(0.1, min(1.8, 1 + pull + random.gauss(0.0, _FULLNESS_SPREAD)))
+    left = min(int(target * fullness) - used, room)
+    limits: list[int] = []
+    while left >= _SMALLEST_FILLER:
+        limits.append(min(left, int(TRANSACTION_GAS_CAP * random.uniform(0.5, 1.0))))
+        left -= limits[-1]
+    return limits
 
 
 def derived_key(purpose: str) -> bytes:
