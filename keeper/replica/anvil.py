@@ -26,7 +26,7 @@ def find_anvil() -> str:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     found = shutil.which("anvil", path=path)
     if found is None:
-        raise ComponentError("anvil", "it is neither in .venv nor on PATH", "Run `make install`.")
+        raise ComponentError("anvil", "it is neither in .venv nor on PATH", "Run `make setup`.")
     return found
 
 

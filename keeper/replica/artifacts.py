@@ -17,6 +17,7 @@ import shutil
 import sys
 import tarfile
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -30,6 +31,7 @@ from keeper.domain.errors import ComponentError, InputError
 PINS_FILE = Path(__file__).with_name("pins.json")
 PARALLEL_DOWNLOADS = 4
 DOWNLOAD_TIMEOUT = 300.0
+_STAGING = ".fetch-"
 
 PackageDone = Callable[[str, int, int], None]
 """Called with the package's name, the packages that are ready and the packages in all."""
@@ -108,7 +110,7 @@ async def _npm_pack(pin: Pin, folder: Path) -> Path:
     path = f"{beside_python}{os.pathsep}{os.environ.get('PATH', '')}"
     npm = shutil.which("npm", path=path)
     if npm is None:
-        raise ComponentError("npm", "it is not on PATH", "Run `make install`, which puts it into .venv.")
+        raise ComponentError("npm", "it is not on PATH", "Run `make setup`, which puts it into .venv.")
     process = await asyncio.create_subprocess_exec(
         npm, "pack", pin.spec, "--silent", "--ignore-scripts", "--pack-destination", str(folder),
         cwd=folder,
@@ -138,7 +140,7 @@ async def _npm_pack(pin: Pin, folder: Path) -> Path:
 
 
 async def _fetch(pin: Pin, cache_dir: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix=".fetch-", dir=cache_dir) as temporary:
+    with tempfile.TemporaryDirectory(prefix=_STAGING, dir=cache_dir) as temporary:
         tarball = await _npm_pack(pin, Path(temporary))
         await asyncio.to_thread(_install, pin, tarball, cache_dir / pin.folder)
 
@@ -151,6 +153,13 @@ def _install(pin: Pin, tarball: Path, target: Path) -> None:
         staged.rename(target)
 
 
+def _sweep(cache_dir: Path) -> None:
+    """Remove what downloads left behind that were killed; one that still runs is younger than its timeout."""
+    for entry in cache_dir.glob(f"{_STAGING}*"):
+        if entry.stat().st_mtime < time.time() - 2 * DOWNLOAD_TIMEOUT:
+            shutil.rmtree(entry)
+
+
 async def fetch(home: Path, pins: Iterable[Pin] | None = None, *, on_package: PackageDone | None = None) -> Artifacts:
     """Make sure that every pinned package is unpacked below ``home``.
 
@@ -161,6 +170,7 @@ async def fetch(home: Path, pins: Iterable[Pin] | None = None, *, on_package: Pa
     wanted = list(load_pins().values() if pins is None else pins)
     cache_dir = home / "cache" / "npm"
     cache_dir.mkdir(parents=True, exist_ok=True)
+    _sweep(cache_dir)
     ready = 0
     gate = asyncio.Semaphore(PARALLEL_DOWNLOADS)
 
@@ -177,7 +187,7 @@ async def fetch(home: Path, pins: Iterable[Pin] | None = None, *, on_package: Pa
         async with asyncio.TaskGroup() as group:
             for pin in wanted:
                 group.create_task(one(pin))
-    except* (InputError, ComponentError) as failures:
+    except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return Artifacts(cache_dir, {pin.name: pin for pin in wanted})
 

@@ -70,6 +70,8 @@ _STEPS: tuple[tuple[str, Callable[[Site], Awaitable[None]]], ...] = (
     ("traders", _fund_traders),
     ("Morpho Blue", lenders.deploy_morpho),
 )
+_TOTAL = len(_STEPS) + 3
+"""Before the steps come packages and compiler, after them the check of the table."""
 BLOCK_SECONDS = 12
 """Mainnet's time from block to block."""
 _SECONDS_BEFORE = 7200
@@ -81,12 +83,8 @@ async def ensure_state(home: Path, *, progress: Progress = silent) -> ReplicaSta
     cached = state.load(home)
     if cached is not None:
         return cached
-    lock = state.build_lock(home)
-    await asyncio.to_thread(lock.__enter__)
-    try:
+    async with state.build_lock(home, lambda: progress("waiting for another build", 0, _TOTAL)):
         return state.load(home) or await build(home, progress=progress)
-    finally:
-        lock.__exit__(None, None, None)
 
 
 async def build(home: Path, *, progress: Progress = silent) -> ReplicaState:
@@ -99,7 +97,7 @@ async def build(home: Path, *, progress: Progress = silent) -> ReplicaState:
         TableMismatch: a known address or hash did not come out.
     """
     markets = load_markets()
-    total = len(_STEPS) + 3
+    total = _TOTAL
     progress("npm packages", 0, total)
     stand_ins = asyncio.create_task(solidity.compile_unit(solidity.stand_ins(), home))
     started: list[asyncio.Task[dict[str, bytes]]] = [stand_ins]

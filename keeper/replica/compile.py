@@ -140,7 +140,7 @@ def _keep(path: Path, content: bytes) -> None:
 def _compiler_folder(name: str) -> Path:
     folder = CHECKOUT / "toolchain" / "node_modules" / name
     if not folder.is_dir():
-        raise ComponentError("solidity compiler", f"{folder} is missing", "Run `make install`.")
+        raise ComponentError("solidity compiler", f"{folder} is missing", "Run `make setup`.")
     return folder
 
 
@@ -148,7 +148,7 @@ async def _run(compiler: str, request: bytes) -> dict[str, Any]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     node = shutil.which("node", path=path)
     if node is None:
-        raise ComponentError("node", "it is not on PATH", "Run `make install`, which puts it into .venv.")
+        raise ComponentError("node", "it is not on PATH", "Run `make setup`, which puts it into .venv.")
     process = await asyncio.create_subprocess_exec(
         node, "-e", _RUN_SOLC, str(_compiler_folder(compiler)),
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
@@ -162,7 +162,7 @@ async def _run(compiler: str, request: bytes) -> dict[str, Any]:
     if process.returncode != 0:
         raise ComponentError(
             "solidity compiler", f"exit code {process.returncode}: {errors.decode(errors='replace')[-500:]}",
-            "Run `make install` to install it anew.",
+            "Run `make setup` to install it anew.",
         )  # fmt: skip
     answer: dict[str, Any] = orjson.loads(output)
     return answer

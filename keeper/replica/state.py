@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import gzip
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ _BUILT_FROM = (
 )
 STATE, POOLS, OTHER_POOLS, TOKENS = "state.json", "pools.json", "other_pools.json", "tokens.json"
 _MANIFEST = "manifest.json"
+_LOCK_POLL = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +118,26 @@ def save(
     return _from_manifest(here, manifest)
 
 
-@contextmanager
-def build_lock(home: Path) -> Iterator[None]:
-    """One build at a time below one home: whoever comes second waits, and then finds the state."""
+@asynccontextmanager
+async def build_lock(home: Path, on_wait: Callable[[], None]) -> AsyncIterator[None]:
+    """One build at a time below one home: whoever comes second waits, and then finds the state.
+
+    The kernel lets go of the lock when its holder ends, however it ends.
+    """
     folder(home).mkdir(parents=True, exist_ok=True)
     with (folder(home) / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        while not _try_lock(lock.fileno()):
+            on_wait()
+            await asyncio.sleep(_LOCK_POLL)
         yield
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 async def dump(rpc: Rpc) -> bytes:

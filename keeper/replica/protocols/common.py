@@ -29,7 +29,7 @@ def multicall3_code() -> bytes:
     """Runtime code of Multicall3 out of eth-ape's sources: importing that module would load all of ape."""
     package = find_spec("ape_ethereum")
     if package is None or package.origin is None:
-        raise ComponentError("eth-ape", "it is not installed", "Run `make install`.")
+        raise ComponentError("eth-ape", "it is not installed", "Run `make setup`.")
     source = Path(package.origin).parent / "multicall" / "constants.py"
     for node in ast.parse(source.read_text()).body:
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "MULTICALL3_CODE":
