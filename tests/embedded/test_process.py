@@ -17,6 +17,8 @@ import pytest
 from keeper.domain.errors import ComponentError
 from keeper.embedded.process import ManagedProcess, free_port
 
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process as somebody else")
+
 LISTENER = textwrap.dedent("""
     import socket, sys
     server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
@@ -131,7 +133,8 @@ async def test_log_of_the_start_before_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux can tie a child to its parent's life")
-async def test_killed_parent_takes_the_child_along(tmp_path: Path) -> None:
+@pytest.mark.parametrize("user", [None, pytest.param("nobody", marks=needs_root)])
+async def test_killed_parent_takes_the_child_along(user: str | None, tmp_path: Path) -> None:
     """The child even ignores SIGTERM and SIGHUP."""
     keeper = textwrap.dedent("""
         import asyncio, sys
@@ -140,7 +143,7 @@ async def test_killed_parent_takes_the_child_along(tmp_path: Path) -> None:
 
         async def main() -> None:
             argv = ["/bin/sh", "-c", "trap '' TERM HUP; echo ready; while :; do sleep 1; done"]
-            async with ManagedProcess("child", argv, log_dir=Path(sys.argv[1])) as process:
+            async with ManagedProcess("child", argv, log_dir=Path(sys.argv[1]), user=sys.argv[2] or None) as process:
                 async def ready() -> bool:
                     return "ready" in process.log_tail()
                 await process.wait_ready(ready, 20)
@@ -150,7 +153,7 @@ async def test_killed_parent_takes_the_child_along(tmp_path: Path) -> None:
         asyncio.run(main())
     """)
     root = Path(__file__).parents[2]
-    command = (sys.executable, "-c", keeper, str(tmp_path))
+    command = (sys.executable, "-c", keeper, str(tmp_path), user or "")
     parent = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, cwd=root)
     assert parent.stdout is not None
     child = int(await parent.stdout.readline())
@@ -160,7 +163,7 @@ async def test_killed_parent_takes_the_child_along(tmp_path: Path) -> None:
     await until_gone(child)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process as somebody else")
+@needs_root
 async def test_other_user_keeps_nothing_of_root(tmp_path: Path) -> None:
     async with ManagedProcess("nobody", ["/bin/cat", "/proc/self/status"], log_dir=tmp_path, user="nobody") as process:
         assert await process.wait() == 0
