@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from keeper.discovery.search.engine import LoopSearch
 from keeper.discovery.search.loop_filter import DexRule, LoopFilter
 from keeper.domain.route import Route
+from keeper.market.venues.base import InsufficientLiquidity
 from keeper.market.venues.uniswap_v2 import UniswapV2Pool
 from tests.discovery.markets import (
     TOKENS,
@@ -207,3 +208,40 @@ def test_profit_is_taken_in_the_first_named_token_of_the_loop() -> None:
     # the loop in USDC is worth more dollars than the one in WETH, though fewer raw units; nobody takes profit in the
     # tokens of the third
     assert [route.token for route in found] == [TOKENS[1], WETH]
+
+
+@PROPERTY
+@given(st.floats(0.9, 0.98), st.floats(4, 8), st.floats(4, 8))
+def test_input_is_exact_where_the_amount_between_is_coarse(skew: float, first: float, second: float) -> None:
+    """One unit of USDC is 400 million wei: no wei is given that does not buy another, and no unit too few or many."""
+    market: Market = {
+        pool.address: pool
+        for pool in (
+            v2(1, "uniswap_v2", WETH, TOKENS[1], 10**first),
+            v2(2, "sushiswap", WETH, TOKENS[1], 10**second, skew),
+        )
+    }
+    for route in search(market, LoopFilter()):
+        buy, sell = (market[hop.pool] for hop in route.hops)
+        middle = route.hops[0].amount_out
+
+        def profit(units: int) -> int:
+            return sell.amount_out(TOKENS[1], units) - buy.amount_in(TOKENS[1], units)  # noqa: B023
+
+        assert route.amount_in == buy.amount_in(TOKENS[1], middle)
+        # near the optimum neighbours differ by less than the two roundings of a wei each
+        assert route.gross_profit >= max(map(profit, range(max(middle - 20, 1), middle + 21))) - 2
+
+
+@PROPERTY
+@given(st.integers(0, 2**32))
+def test_end_of_liquidity_is_used_to_the_last_unit(seed: int) -> None:
+    """Where a pool runs out before the prices meet, all of it is taken, but for the fraction of a unit."""
+    rng = random.Random(seed)
+    short = v3(1, WETH, TOKENS[1], 500, [(rng.randint(1, 3), rng.randint(2, 4), 10 ** rng.uniform(4, 7))], 1.2)
+    market: Market = {short.address: short, address(2): v2(2, "sushiswap", WETH, TOKENS[1], 1e9)}
+    (route,) = search(market, LoopFilter())
+    assert route.hops[0].pool == short.address
+    assert best_by_golden_section(legs_of(route, market))[0] <= route.gross_profit + grain(route)
+    with pytest.raises(InsufficientLiquidity):
+        short.amount_in(TOKENS[1], route.hops[0].amount_out + 2)
