@@ -89,10 +89,10 @@ class ReplicaService:
         self._block_time = block_time
         self._paced = paced
         self._pace_timeout = pace_timeout
-        self._pool = BundlePool()
-        self.builder = BlockBuilder(self._rpc, self._pool, block_seconds=max(1, math.ceil(block_time)))
+        self.pool = BundlePool()
+        self.builder = BlockBuilder(self._rpc, self.pool, block_seconds=max(1, math.ceil(block_time)))
         self.relay = Relay(
-            self.builder, self._pool, chain_id=CHAIN_ID, submit_private=self.take_private, port=relay_port
+            self.builder, self.pool, chain_id=CHAIN_ID, submit_private=self.take_private, port=relay_port
         )
         self.control = ControlServer(self, control_port)
         self._traffic = Traffic(self._rpc, pools, tokens, trader_accounts(), seed=seed, chain_id=CHAIN_ID, weth=WETH)
@@ -180,10 +180,10 @@ class ReplicaService:
             block_time=self._block_time,
             paced=self._paced,
             rival=self._rival is not None,
-            bundles_seen=self._pool.received,
+            bundles_seen=self.pool.received,
             bundles={
                 **{fate.value: self.builder.totals[fate] for fate in BundleFate},
-                "replaced": self._pool.replaced,
+                "replaced": self.pool.replaced,
             },
             drop_reasons=[asdict(outcome) for outcome in unlucky[-_SHOWN_DROPS:]],
             traffic_sent=self._traffic_sent,
@@ -229,7 +229,7 @@ class ReplicaService:
             await self._rpc("eth_sendRawTransaction", tx.raw_hex)
         if self._rival is not None:
             for bundle in await self._rival.bundles(context):
-                self._pool.add(bundle)
+                self.pool.add(bundle)
         if not await self._await_end_of_slot(context, began):
             return None
         block = await self._build(context, traffic.private)
