@@ -21,6 +21,7 @@ from keeper.replica.bundle_simulation import (
     BlockContext,
     BundleRejected,
     BundleSimulation,
+    NonceAhead,
     next_base_fee,
     simulate_bundle,
 )
@@ -164,7 +165,7 @@ class BlockBuilder:
         others += self._fill(filler, context, accepted, others)
         for tx in others:
             await self._return_to_pool(tx)
-        # anvil's clock runs with the wall's and has moved with every look at the pending block; it refuses earlier times
+        # anvil's clock goes with the wall's and has moved at every look at the pending block; it refuses earlier times
         await self.rpc("evm_setTime", context.timestamp - self._block_seconds)
         await self.rpc("evm_mine", {"timestamp": hex(context.timestamp)})
         outcomes += [
@@ -185,30 +186,52 @@ class BlockBuilder:
     async def _choose(
         self, context: BlockContext, candidates: Sequence[Bundle]
     ) -> tuple[list[_Accepted], list[BundleOutcome]]:
-        """Greedy: the highest paying bundle first, each of the others on top of what is in; ties by bundle hash."""
-        offers: list[_Accepted] = []
-        dropped: list[BundleOutcome] = []
-        for bundle in candidates:
-            try:
-                offers.append(_Accepted(bundle, await self._simulate(context, bundle, ())))
-            except BundleRejected as error:
-                dropped.append(_outcome(bundle, BundleFate.DROPPED, str(error)))
-        offers.sort(key=lambda offer: (-offer.simulation.gas_price, offer.bundle.hash, offer.bundle.signer))
+        """Greedy: the highest paying bundle first, each of the others on top of what is in; ties by bundle hash.
+
+        A bundle that comes after another one in the nonces of its sender is considered once that one is in.
+        """
         accepted: list[_Accepted] = []
-        for offer in offers:
+        offers, waiting, dropped = await self._offers(context, candidates, ())
+        while offers:
+            offer = min(offers, key=lambda one: (-one.simulation.gas_price, one.bundle.hash, one.bundle.signer))
+            offers.remove(offer)
             before = [tx for item in accepted for tx in item.bundle.transactions]
             room = context.gas_limit - sum(item.simulation.gas_used for item in accepted)
             try:
                 simulation = await self._simulate(context, offer.bundle, before) if before else offer.simulation
                 if sum(tx.gas for tx in offer.bundle.transactions) > room:
                     raise BundleRejected("the block is full")
-                accepted.append(_Accepted(offer.bundle, simulation))
             except BundleRejected as error:
                 reason = f"outbid: {error}" if before else str(error)
                 dropped.append(
                     _outcome(offer.bundle, BundleFate.DROPPED, reason, gas_price=int(offer.simulation.gas_price))
                 )
+                continue
+            accepted.append(_Accepted(offer.bundle, simulation))
+            if waiting:
+                following, waiting, refused = await self._offers(
+                    context, [bundle for bundle, _ in waiting], [*before, *offer.bundle.transactions]
+                )
+                offers += following
+                dropped += refused
+        dropped += [_outcome(bundle, BundleFate.DROPPED, reason) for bundle, reason in waiting]
         return accepted, dropped
+
+    async def _offers(
+        self, context: BlockContext, candidates: Sequence[Bundle], before: Sequence[SignedTransaction]
+    ) -> tuple[list[_Accepted], list[tuple[Bundle, str]], list[BundleOutcome]]:
+        """What each candidate would pay after ``before``: those that run, those whose nonce is ahead, the others."""
+        offers: list[_Accepted] = []
+        waiting: list[tuple[Bundle, str]] = []
+        dropped: list[BundleOutcome] = []
+        for bundle in candidates:
+            try:
+                offers.append(_Accepted(bundle, await self._simulate(context, bundle, before)))
+            except NonceAhead as error:
+                waiting.append((bundle, str(error)))
+            except BundleRejected as error:
+                dropped.append(_outcome(bundle, BundleFate.DROPPED, str(error)))
+        return offers, waiting, dropped
 
     async def _simulate(
         self, context: BlockContext, bundle: Bundle, before: Sequence[SignedTransaction]

@@ -25,6 +25,10 @@ class BundleRejected(OrionError):
     """A bundle that cannot be run at all; the message is the reason, as a node would put it."""
 
 
+class NonceAhead(BundleRejected):
+    """A transaction whose turn has not come: another one of its sender has to go first."""
+
+
 @dataclass(frozen=True, slots=True)
 class BlockContext:
     """The block to be built, as far as it is known beforehand.
@@ -114,7 +118,8 @@ async def simulate_bundle(
     """Run ``transactions`` at the top of ``context``, after those of ``after``.
 
     State carries from one to the next and each is charged as a transaction of its own, exactly as when mined.
-    Raises `BundleRejected` when one could not be put into a block: wrong nonce, fee below the base fee, no funds.
+    Raises `BundleRejected` when one could not be put into a block: wrong nonce (`NonceAhead` when it may still become
+    right), fee below the base fee, no funds.
     """
     await _check_runnable(rpc, context, transactions, after)
     calls: list[dict[str, Any]] = [tx.request for tx in after]
@@ -177,9 +182,10 @@ async def _check_runnable(
         nonces[tx.sender] += 1
     for tx in transactions:
         if tx.nonce != nonces[tx.sender]:
-            relation = "low" if tx.nonce < nonces[tx.sender] else "high"
-            raise BundleRejected(
-                f"nonce too {relation}: address {tx.sender}, tx: {tx.nonce} state: {nonces[tx.sender]}; {tx.hash}"
+            ahead = tx.nonce > nonces[tx.sender]
+            raise (NonceAhead if ahead else BundleRejected)(
+                f"nonce too {'high' if ahead else 'low'}: address {tx.sender}, "
+                f"tx: {tx.nonce} state: {nonces[tx.sender]}; {tx.hash}"
             )
         if tx.max_fee < context.base_fee:
             raise BundleRejected(
