@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from keeper.replica.bundles import BundlePool, SignedTransaction
 from keeper.replica.relay import Relay
 from keeper.replica.rpc import Rpc
 from keeper.replica.traffic import GWEI, sign
+from tests.conftest import BackgroundLoop
 
 ALICE: LocalAccount = Account.from_key("0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")
 BOB: LocalAccount = Account.from_key("0x59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d")
@@ -60,7 +61,6 @@ class Site:
     relay: Relay
     http: httpx.AsyncClient
     private: list[SignedTransaction]
-    anvil: Anvil
 
     async def post(self, method: str, *params: Any, signer: LocalAccount = SEARCHER) -> dict[str, Any]:
         body = orjson.dumps({"jsonrpc": "2.0", "id": 7, "method": method, "params": params})
@@ -88,13 +88,11 @@ class Site:
 
 
 @asynccontextmanager
-async def site(log_dir: Path) -> AsyncIterator[Site]:
+async def site(anvil: Anvil) -> AsyncIterator[Site]:
+    """Builder and relay on a running bare node, which is as it was before when the test is over."""
     private: list[SignedTransaction] = []
-    async with (
-        Anvil(log_dir=log_dir, timestamp=1_800_000_000, number=24_000_000, automine=False) as anvil,
-        Rpc(anvil.http_url) as rpc,
-        httpx.AsyncClient(trust_env=False) as http,
-    ):
+    async with Rpc(anvil.http_url) as rpc, httpx.AsyncClient(trust_env=False) as http:
+        snapshot = await rpc("evm_snapshot")
         pool = BundlePool()
         builder = BlockBuilder(rpc, pool, block_seconds=12)
         relay = Relay(builder, pool, chain_id=1, submit_private=lambda tx, _: private.append(tx))
@@ -103,9 +101,23 @@ async def site(log_dir: Path) -> AsyncIterator[Site]:
             await rpc("anvil_setCode", address, code)
         await relay.start()
         try:
-            yield Site(rpc, pool, builder, relay, http, private, anvil)
+            yield Site(rpc, pool, builder, relay, http, private)
         finally:
             await relay.stop()
+            await rpc("evm_setAutomine", False)
+            await rpc("anvil_dropAllTransactions")
+            await rpc("evm_revert", snapshot)
+
+
+@contextmanager
+def bare_node(background: BackgroundLoop, log_dir: Path) -> Iterator[Anvil]:
+    """A node without any contract, which mines only when told to."""
+    anvil = Anvil(log_dir=log_dir, timestamp=1_800_000_000, number=24_000_000, automine=False)
+    background.run(anvil.start())
+    try:
+        yield anvil
+    finally:
+        background.run(anvil.stop())
 
 
 def tx(

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from keeper.domain.errors import ComponentError
+from keeper.replica.anvil import Anvil
 from keeper.replica.block_builder import BUILDER_ADDRESS, BundleFate
 from keeper.replica.traffic import GWEI
-from tests.replica.relay_setup import ALICE, BOB, CAROL, GATE, PAYER, REVERTER, Site, site, tx
+from tests.conftest import BackgroundLoop
+from tests.replica.relay_setup import ALICE, BOB, CAROL, GATE, PAYER, REVERTER, Site, bare_node, site, tx
 
 IMPERSONATED = "0x00000000000000000000000000000000000abCDe"
 
 
+@pytest.fixture(scope="module")
+def node(background: BackgroundLoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Anvil]:
+    with bare_node(background, tmp_path_factory.mktemp("node")) as running:
+        yield running
+
+
 @pytest.fixture
-async def here(tmp_path: Path) -> AsyncIterator[Site]:
-    async with site(tmp_path) as opened:
+async def here(node: Anvil) -> AsyncIterator[Site]:
+    async with site(node) as opened:
         yield opened
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import httpx
@@ -11,10 +10,12 @@ import orjson
 import pytest
 from eth_utils import keccak
 
+from keeper.replica.anvil import Anvil
 from keeper.replica.block_builder import BundleFate
 from keeper.replica.bundles import MAX_TRANSACTIONS
 from keeper.replica.relay import SignatureError, verify_signature
-from tests.replica.relay_setup import ALICE, BOB, PAYER, REVERTER, SEARCHER, Site, headers, site, tx
+from tests.conftest import BackgroundLoop
+from tests.replica.relay_setup import ALICE, BOB, PAYER, REVERTER, SEARCHER, Site, bare_node, headers, site, tx
 
 BODY = b'{"jsonrpc":"2.0","id":1,"method":"eth_sendBundle","params":[]}'
 UUID = "2c3b1c1e-6a5f-4a57-9d8c-0c8f1e1d8a10"
@@ -26,9 +27,15 @@ HELLO_SIGNATURE = (
 )
 
 
+@pytest.fixture(scope="module")
+def node(background: BackgroundLoop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Anvil]:
+    with bare_node(background, tmp_path_factory.mktemp("node")) as running:
+        yield running
+
+
 @pytest.fixture
-async def here(tmp_path: Path) -> AsyncIterator[Site]:
-    async with site(tmp_path) as opened:
+async def here(node: Anvil) -> AsyncIterator[Site]:
+    async with site(node) as opened:
         yield opened
 
 
