@@ -15,7 +15,7 @@ from keeper.market.loader import read_pool_specs
 from keeper.replica import addresses
 from keeper.replica.abi import arguments_of
 from keeper.replica.markets import MarketToken, PoolSpec, load_markets
-from keeper.replica.protocols.uniswap_v3 import NEVER, SLOT0
+from keeper.replica.protocols.uniswap_v3 import NEVER, SLOT0, absolute_ranges
 from tests.conftest import RunningReplica
 from tests.replica.chain import Chain
 
@@ -65,11 +65,10 @@ def test_v3_positions_overlap(spec: PoolSpec, replica: RunningReplica) -> None:
     tick = chain.read(spec.address, "slot0()", SLOT0)[1]
     spacing = spec.tick_spacing
     assert spacing is not None
-    words = range(-(887_272 // spacing) // 256 - 1, (887_272 // spacing) // 256 + 1)
-    near_words = [word for word in words if abs(word * 256 * spacing - tick) < 40_000 + 256 * spacing]
+    bounds = {bound for lower, upper, _ in absolute_ranges(spec, tick) for bound in (lower, upper)}
     populated = [
         found
-        for word in near_words
+        for word in sorted({bound // spacing // 256 for bound in bounds})
         for found in chain.read(
             addresses.TICK_LENS.address,
             "getPopulatedTicksInWord(address,int16)",
@@ -77,6 +76,7 @@ def test_v3_positions_overlap(spec: PoolSpec, replica: RunningReplica) -> None:
             *(spec.address, word),
         )
     ]
+    assert {position for position, *_ in populated} == bounds
     active = sum(net for position, net, _ in populated if position <= tick)
     assert active == chain.read(spec.address, "liquidity()", "uint128")
     assert sum(net for _, net, _ in populated) == 0
