@@ -23,11 +23,13 @@ from keeper.embedded.valkey import EmbeddedValkey
 from keeper.execution.deployment import load_deployment
 from keeper.store.migrations import upgrade
 from keeper.store.queries import Ledger
+from keeper.supervisor import keep_up, must_run
 from keeper.wiring import Chain, Stores, trade
 
 log = logging.getLogger(__name__)
 
 PANEL_START_SECONDS = 120.0
+REPLICA_REMEDY = "Start the keeper again: the replica begins afresh, the ledger is kept."
 NETWORK_BLOCK_SECONDS = 12
 
 
@@ -56,24 +58,41 @@ async def run_keeper(
     settings.log_dir.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     async with AsyncExitStack() as stack:
-        starting = asyncio.ensure_future(_start(stack, settings, options, paced=blocks is not None))
+        watches: list[asyncio.Task[None]] = []
         stopped = asyncio.ensure_future(stop.wait())
-        await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if not starting.done():
-            starting.cancel()
-            await asyncio.gather(starting, return_exceptions=True)
-            return {"stopped": "before the start was complete"}
-        stores, chain = starting.result()
-        panel = asyncio.ensure_future(_open_panel(stack, settings, stores)) if with_panel else None
-        log.info("ready after %.1f s", time.monotonic() - began)
         try:
-            run_id = await trade(settings, stores, chain, blocks=blocks, stop=stop)
+            starting = asyncio.ensure_future(
+                _start(stack, watches, settings, options, with_panel=with_panel, paced=blocks is not None)
+            )
+            await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                starting.cancel()
+                await asyncio.gather(starting, return_exceptions=True)
+                return {"stopped": "before the start was complete"}
+            stores, chain = starting.result()
+            log.info("ready after %.1f s", time.monotonic() - began)
+            trading = asyncio.ensure_future(trade(settings, stores, chain, blocks=blocks, stop=stop))
+            run_id = await _until_done(trading, watches)
         finally:
-            if panel is not None and not panel.done():
-                panel.cancel()
-                await asyncio.gather(panel, return_exceptions=True)
+            stopped.cancel()
+            for watch in watches:
+                watch.cancel()
+            await asyncio.gather(*watches, return_exceptions=True)
         return await summarize(stores.database_url, run_id)
+
+
+async def _until_done(trading: asyncio.Task[UUID], watches: list[asyncio.Task[None]]) -> UUID:
+    """The result of ``trading``; what a watch raises ends it."""
+    running: set[asyncio.Task[Any]] = {trading, *watches}
+    try:
+        while not trading.done():
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {trading}:
+                task.result()
+        return trading.result()
+    finally:
+        trading.cancel()
+        await asyncio.gather(trading, return_exceptions=True)
 
 
 async def summarize(database_url: str, run_id: UUID) -> dict[str, Any]:
@@ -94,44 +113,62 @@ async def summarize(database_url: str, run_id: UUID) -> dict[str, Any]:
 
 
 async def _start(
-    stack: AsyncExitStack, settings: Settings, options: ReplicaOptions, *, paced: bool
+    stack: AsyncExitStack,
+    watches: list[asyncio.Task[None]],
+    settings: Settings,
+    options: ReplicaOptions,
+    *,
+    with_panel: bool,
+    paced: bool,
 ) -> tuple[Stores, Chain]:
     warm = asyncio.ensure_future(asyncio.to_thread(LoopSearch.warm_up))
-    stores = await start_stores(stack, settings)
+    stores = await _start_stores(stack, watches, settings)
+    if with_panel:
+        watches.append(asyncio.ensure_future(_open_panel(stack, settings, stores)))
     if settings.network == "replica":
-        chain = await _start_replica(stack, settings, options, paced=paced)
+        chain = await _start_replica(stack, watches, settings, options, paced=paced)
     else:
         chain = _real_chain(settings)
     await warm
     return stores, chain
 
 
-async def start_stores(stack: AsyncExitStack, settings: Settings) -> Stores:
+async def _start_stores(stack: AsyncExitStack, watches: list[asyncio.Task[None]], settings: Settings) -> Stores:
     """The database and the bus that the settings name, or private ones; the schema is brought up to date."""
     database_url, redis_url = settings.database_url, settings.redis_url
     if database_url is None:
         postgres = EmbeddedPostgres(settings.home, settings.log_dir)
         stack.push_async_callback(postgres.stop)
         await postgres.start()
+        watches.append(asyncio.ensure_future(keep_up(postgres)))
         database_url = postgres.url
         log.info("database: private PostgreSQL on 127.0.0.1:%d", postgres.port)
     if redis_url is None:
         valkey = EmbeddedValkey(settings.home, settings.log_dir)
         stack.push_async_callback(valkey.stop)
         await valkey.start()
+        watches.append(asyncio.ensure_future(keep_up(valkey)))
         redis_url = valkey.url
         log.info("bus: private Valkey on 127.0.0.1:%d", valkey.port)
     await asyncio.to_thread(upgrade, database_url)
     return Stores(database_url, redis_url)
 
 
-async def _start_replica(stack: AsyncExitStack, settings: Settings, options: ReplicaOptions, *, paced: bool) -> Chain:
+async def _start_replica(
+    stack: AsyncExitStack,
+    watches: list[asyncio.Task[None]],
+    settings: Settings,
+    options: ReplicaOptions,
+    *,
+    paced: bool,
+) -> Chain:
     from keeper.replica.session import ReplicaSession
 
     seed = secrets.randbelow(10**6) if options.seed is None else options.seed
     session = ReplicaSession(settings.home, seed=seed, block_time=options.block_time, rival=options.rival, paced=paced)
     stack.push_async_callback(session.stop)
     await session.start()
+    watches += [asyncio.ensure_future(must_run(process, REPLICA_REMEDY)) for process in session.processes]
     log.info("replica: chain 1 at %s, relay at %s, seed %d", session.http_url, session.relay_url, seed)
 
     async def begin(block: int) -> None:

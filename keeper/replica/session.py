@@ -68,6 +68,11 @@ class ReplicaSession:
         return self._node.ws_url
 
     @property
+    def processes(self) -> tuple[ManagedProcess, ...]:
+        """What has to run for the replica to live."""
+        return (self._node.process, *([self._service] if self._service else []))
+
+    @property
     def pools_file(self) -> Path:
         return state.folder(self._home) / state.POOLS
 
