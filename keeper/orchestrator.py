@@ -48,6 +48,7 @@ class Orchestrator:
 
     Args:
         load_book: reads the pools afresh at a block; used after a reorg deeper than the book's journal.
+        chain_ends_too: the chain stops with the keeper, so that no block will decide what is still open then.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Orchestrator:
         outbox: Outbox,
         bus: EventBus,
         max_plans: int,
+        chain_ends_too: bool,
     ) -> None:
         self._chain_id = chain_id
         self._book = book
@@ -76,6 +78,7 @@ class Orchestrator:
         self._outbox = outbox
         self._bus = bus
         self._max_plans = max_plans
+        self._chain_ends_too = chain_ends_too
         self._unseen: frozenset[Address] = frozenset(book.pools)
         self._net = 0
 
@@ -117,6 +120,8 @@ class Orchestrator:
                     await after_block(event.header.number)
         finally:
             stopped.cancel()
+            if self._chain_ends_too:
+                await self._note(self._execution.abandon("replica_stopped"))
             if not await self._outbox.flush():
                 raise ComponentError(
                     "database",

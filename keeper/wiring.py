@@ -129,6 +129,7 @@ async def trade(settings: Settings, stores: Stores, chain: Chain, *, blocks: int
             outbox=Outbox(recorder),
             bus=bus,
             max_plans=settings.max_plans_per_block,
+            chain_ends_too=settings.network == "replica",
         )
         feed = await stack.enter_async_context(BlockFeed(chain.ws_url, node, book.header))
         if chain.begin is not None:

@@ -180,6 +180,10 @@ class AtomicExecution:
         """Drop signed plans that will not be sent."""
         self._tracker.forget(signed)
 
+    def abandon(self, reason: str) -> list[FateChange]:
+        """Fates of the plans that no block will decide any more."""
+        return self._tracker.abandon(reason)
+
     async def settle(self, event: BlockEvent) -> tuple[list[Trade], list[FateChange]]:
         """What ``event`` decided about earlier plans."""
         return await self._tracker.on_block(event)

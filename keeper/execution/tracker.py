@@ -113,6 +113,12 @@ class Tracker:
         if followed is not None:
             followed.accepted = False
 
+    def abandon(self, reason: str) -> list[FateChange]:
+        """Close what is still open because no block will ever decide it: the chain itself ends."""
+        closed = [one for one in self._followed.values() if one.is_pending]
+        self._followed.clear()
+        return [_change(one, Fate.LOST, reason, {"target_block": one.signed.plan.target_block}) for one in closed]
+
     async def on_block(self, event: BlockEvent) -> tuple[list[Trade], list[FateChange]]:
         """What this block decided. While the node cannot be asked, plans stay open and the next block decides."""
         changes = self._reopen(event)
