@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from html import escape
 from typing import Any
@@ -71,11 +72,23 @@ def clock(moment: datetime) -> str:
     return f'<time datetime="{utc.isoformat()}" class="ao-time">{utc:%H:%M:%S}</time>'
 
 
-def age(milliseconds: int | None, *, stale_after_s: int = 15) -> str:
+def age(moment_ms: int | None, *, stale_after_s: int = 15) -> str:
     """How long ago, counted on by the browser and dimmed once it is older than ``stale_after_s``."""
-    if milliseconds is None:
+    if moment_ms is None:
         return DASH
-    return f'<span class="ao-age" data-age="{milliseconds}" data-stale="{stale_after_s}">now</span>'
+    seconds = time.time() - moment_ms / 1000
+    dim = " ao-stale" if seconds > stale_after_s else ""
+    return f'<span class="ao-age{dim}" data-age="{moment_ms}" data-stale="{stale_after_s}">{ago(seconds)}</span>'
+
+
+def ago(seconds: float) -> str:
+    """In words; the browser has the same rule."""
+    if seconds < 1:
+        return "now"
+    for limit, unit, name in ((120, 1, "s"), (7_200, 60, "min"), (172_800, 3_600, "h")):
+        if seconds < limit:
+            return f"{int(seconds // unit)} {name} ago"
+    return f"{int(seconds // 86_400)} days ago"
 
 
 def milliseconds(moment: datetime) -> int:

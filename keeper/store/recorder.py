@@ -81,7 +81,7 @@ class PostgresRecorder:
         self._engine = async_engine(url)
 
     async def start(self) -> None:
-        """Write down that the run began."""
+        """Write down that the run began; after an error there is nothing to close."""
         row = {
             "id": self.run.id,
             "started_at": datetime.now(UTC),
@@ -95,7 +95,11 @@ class PostgresRecorder:
         async def write(connection: AsyncConnection) -> None:
             await connection.execute(insert(RunRow).on_conflict_do_nothing(), row)
 
-        await self._transaction(write)
+        try:
+            await self._transaction(write)
+        except BaseException:
+            await self._engine.dispose()
+            raise
 
     async def close(self) -> None:
         """Write down that the run ended and close the connections."""
