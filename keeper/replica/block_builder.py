@@ -1,19 +1,11 @@
-"""Builds each block of the replica: the best bundles first, then everybody else's transactions, and mines it on anvil.
-
-anvil mines in order of arrival (``--order fifo``), and public transactions wait in its pool before the builder has
-chosen its bundles. So the pool is emptied transaction by transaction, and filled again in the order of the block.
-For the milliseconds of that, private transactions can be seen in the pool and public ones are announced once more.
-"""
+"""Builds each block of the replica: the best bundles first, then everybody else's transactions, and mines it."""
 
 from __future__ import annotations
 
-import logging
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from heapq import heapify, heappop, heappush
-from typing import Any
 
 from keeper.domain.errors import ComponentError
 from keeper.domain.units import Address, Hash32
@@ -26,13 +18,11 @@ from keeper.replica.bundle_simulation import (
     simulate_bundle,
 )
 from keeper.replica.bundles import Bundle, BundlePool, SignedTransaction
+from keeper.replica.node_pool import NodePool, PooledTransaction, as_pooled, order_by_tip
 from keeper.replica.rpc import Rpc, RpcError
 
 BUILDER_ADDRESS = Address("0x95222290DD7278Aa3Ddd389Cc1E1d165CC4BAfe5")
 _REMEMBERED_OUTCOMES = 10_000
-_NOT_IN_A_REQUEST = ("blockHash", "blockNumber", "transactionIndex", "hash", "v", "r", "s", "yParity", "type")
-
-_log = logging.getLogger(__name__)
 
 
 class BundleFate(StrEnum):
@@ -52,23 +42,6 @@ class BundleOutcome:
     fate: BundleFate
     reason: str = ""
     gas_price: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class PooledTransaction:
-    """A transaction from the node's pool; one without a signature was sent from an impersonated account."""
-
-    hash: Hash32
-    sender: str
-    nonce: int
-    gas: int
-    max_fee: int
-    max_tip: int
-    method: str
-    payload: Any
-
-    def tip(self, base_fee: int) -> int:
-        return min(self.max_tip, self.max_fee - base_fee)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +80,7 @@ class BlockBuilder:
     def __init__(self, rpc: Rpc, pool: BundlePool, *, block_seconds: int) -> None:
         self.rpc = rpc
         self._pool = pool
+        self._node_pool = NodePool(rpc)
         self._block_seconds = block_seconds
         self.outcomes: deque[BundleOutcome] = deque(maxlen=_REMEMBERED_OUTCOMES)
         self.totals: Counter[BundleFate] = Counter()
@@ -157,14 +131,17 @@ class BlockBuilder:
         due, expired = self._pool.take(context.number)
         outcomes = [_outcome(bundle, BundleFate.EXPIRED, "its block has passed") for bundle in expired]
         accepted, dropped = await self._choose(context, due)
-        waiting = await self._empty_pool()
+        waiting = await self._node_pool.take()
         accepted, refused = await self._submit_bundles(context, accepted)
         bundled = [tx for item in accepted for tx in item.bundle.transactions]
-        waiting |= await self._intruders(bundled)
-        others = _by_tip([*waiting.values(), *map(_pooled, private)], context.base_fee, {tx.hash for tx in bundled})
+        ours = {tx.hash for tx in bundled}
+        # what reached the node in between must not stand before the bundles or among them
+        waiting |= await self._node_pool.take(keep=ours)
+        open_flow = [tx for tx in (*waiting.values(), *map(as_pooled, private)) if tx.hash not in ours]
+        others = order_by_tip(open_flow, context.base_fee)
         others += self._fill(filler, context, accepted, others)
         for tx in others:
-            await self._return_to_pool(tx)
+            await self._node_pool.put(tx)
         # anvil's clock goes with the wall's and has moved at every look at the pending block; it refuses earlier times
         await self.rpc("evm_setTime", context.timestamp - self._block_seconds)
         await self.rpc("evm_mine", {"timestamp": hex(context.timestamp)})
@@ -247,49 +224,6 @@ class BlockBuilder:
                 raise BundleRejected(f"{result.error}{detail}; {tx.hash}")
         return simulation
 
-    async def _empty_pool(self) -> dict[Hash32, PooledTransaction]:
-        """Take every transaction out of the node's pool that is in it now."""
-        taken = await self._read_pool()
-        for tx_hash in taken:
-            await self.rpc("anvil_dropTransaction", tx_hash)
-        return taken
-
-    async def _read_pool(self) -> dict[Hash32, PooledTransaction]:
-        content = await self.rpc("txpool_content")
-        found: dict[Hash32, PooledTransaction] = {}
-        for part in ("pending", "queued"):
-            for by_nonce in content[part].values():
-                for fields in by_nonce.values():
-                    tx = await self._describe(fields)
-                    if tx is not None:
-                        found[tx.hash] = tx
-        return found
-
-    async def _describe(self, fields: dict[str, Any]) -> PooledTransaction | None:
-        tx_hash = Hash32(fields["hash"])
-        if int(fields["r"], 16) == 0:  # impersonated: there is no signature that could be sent again
-            method = "eth_sendTransaction"
-            payload: Any = {name: value for name, value in fields.items() if name not in _NOT_IN_A_REQUEST}
-            payload["data"] = payload.pop("input")
-            if "maxFeePerGas" in payload:
-                payload.pop("gasPrice", None)
-        else:
-            method = "eth_sendRawTransaction"
-            payload = await self.rpc("eth_getRawTransactionByHash", tx_hash)
-            if payload is None:  # replaced between the two calls
-                return None
-        price = fields["gasPrice"]
-        return PooledTransaction(
-            hash=tx_hash,
-            sender=fields["from"].lower(),
-            nonce=int(fields["nonce"], 16),
-            gas=int(fields["gas"], 16),
-            max_fee=int(fields.get("maxFeePerGas", price), 16),
-            max_tip=int(fields.get("maxPriorityFeePerGas", price), 16),
-            method=method,
-            payload=payload,
-        )
-
     async def _submit_bundles(
         self, context: BlockContext, accepted: list[_Accepted]
     ) -> tuple[list[_Accepted], list[BundleOutcome]]:
@@ -312,14 +246,6 @@ class BlockBuilder:
             else:
                 return accepted, refused
 
-    async def _intruders(self, bundled: Sequence[SignedTransaction]) -> dict[Hash32, PooledTransaction]:
-        """Take out what reached the pool while the bundles were put in, so that nothing can stand before them."""
-        ours = {tx.hash for tx in bundled}
-        found = {tx_hash: tx for tx_hash, tx in (await self._read_pool()).items() if tx_hash not in ours}
-        for tx_hash in found:
-            await self.rpc("anvil_dropTransaction", tx_hash)
-        return found
-
     def _fill(
         self,
         filler: FillerSource | None,
@@ -332,13 +258,7 @@ class BlockBuilder:
         bundled = sum(item.simulation.gas_used for item in accepted)
         limits = sum(tx.gas for tx in others)
         # a third of its limit is about what an ordinary transaction uses
-        return [_pooled(tx) for tx in filler(context, bundled + limits // 3, context.gas_limit - bundled - limits)]
-
-    async def _return_to_pool(self, tx: PooledTransaction) -> None:
-        try:
-            await self.rpc(tx.method, tx.payload)
-        except RpcError as error:  # a bundle has used its nonce or its funds
-            _log.info("transaction %s left the pool: %s", tx.hash, error)
+        return [as_pooled(tx) for tx in filler(context, bundled + limits // 3, context.gas_limit - bundled - limits)]
 
     async def _read_block(
         self, context: BlockContext, accepted: Sequence[_Accepted], outcomes: tuple[BundleOutcome, ...]
@@ -376,28 +296,3 @@ class BlockBuilder:
 
 def _outcome(bundle: Bundle, fate: BundleFate, reason: str = "", gas_price: int = 0) -> BundleOutcome:
     return BundleOutcome(bundle.hash, bundle.block_number, bundle.signer, fate, reason, gas_price)
-
-
-def _pooled(tx: SignedTransaction) -> PooledTransaction:
-    return PooledTransaction(
-        tx.hash, tx.sender.lower(), tx.nonce, tx.gas, tx.max_fee, tx.max_tip, "eth_sendRawTransaction", tx.raw_hex
-    )
-
-
-def _by_tip(transactions: Sequence[PooledTransaction], base_fee: int, included: set[Hash32]) -> list[PooledTransaction]:
-    """Always the best tip among each account's next transaction; ties by hash. Leaves out what is ``included``."""
-    by_sender: dict[str, list[PooledTransaction]] = {}
-    for tx in sorted(transactions, key=lambda tx: (tx.nonce, tx.hash)):
-        if tx.hash not in included:
-            by_sender.setdefault(tx.sender, []).append(tx)
-    heads = [(-txs[0].tip(base_fee), txs[0].hash, 0, sender) for sender, txs in by_sender.items()]
-    heapify(heads)
-    ordered: list[PooledTransaction] = []
-    while heads:
-        _, _, position, sender = heappop(heads)
-        txs = by_sender[sender]
-        ordered.append(txs[position])
-        if position + 1 < len(txs):
-            following = txs[position + 1]
-            heappush(heads, (-following.tip(base_fee), following.hash, position + 1, sender))
-    return ordered

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isqrt
+from pathlib import Path
 from typing import Any
 
+import orjson
+
 from keeper.domain.errors import InputError
-from keeper.domain.token import VenueKind
+from keeper.domain.token import Token, VenueKind
 from keeper.domain.units import Address, to_address
+from keeper.replica import addresses
 from keeper.replica.abi import call_data, decode_result
 from keeper.replica.rpc import Rpc
 
-MULTICALL3 = Address("0xcA11bde05977b3631167028862bE2a173976CA11")
 _Q96 = 1 << 96
 _FIELDS = ("address", "venue", "dex", "token0", "token1", "fee_pips")
 
@@ -80,6 +83,28 @@ def tradable_pools(entries: Sequence[dict[str, Any]]) -> tuple[TradedPool, ...]:
     return tuple(pools)
 
 
+def load_market(pools_file: Path, tokens_file: Path) -> tuple[tuple[TradedPool, ...], tuple[Token, ...]]:
+    """Read the lists that the replica's build wrote; `InputError` names the file or the entry that does not fit."""
+    pools, tokens = _read_list(pools_file), _read_list(tokens_file)
+    known = tuple(
+        Token(
+            to_address(entry.get("address"), f"tokens[{index}].address"), str(entry["symbol"]), int(entry["decimals"])
+        )
+        for index, entry in enumerate(tokens)
+    )
+    return tradable_pools(pools), known
+
+
+def _read_list(path: Path) -> list[dict[str, Any]]:
+    try:
+        content = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise InputError(str(path), type(error).__name__, "Rebuild the replica.") from error
+    if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
+        raise InputError(str(path), type(content).__name__, "Rebuild the replica: this must be a list of objects.")
+    return content
+
+
 async def read_market(
     rpc: Rpc, pools: Sequence[TradedPool], owners: Sequence[Address] = (), tokens: Sequence[Address] = ()
 ) -> MarketState:
@@ -96,7 +121,7 @@ async def read_market(
     wallets = [(owner, token) for owner in owners for token in tokens]
     calls += [(token, call_data("balanceOf(address)", owner)) for owner, token in wallets]
     data = call_data("aggregate((address,bytes)[])", calls)
-    answer = await rpc("eth_call", {"to": MULTICALL3, "data": "0x" + data.hex()}, "latest")
+    answer = await rpc("eth_call", {"to": addresses.MULTICALL3.address, "data": "0x" + data.hex()}, "latest")
     _, results = decode_result("uint256,bytes[]", bytes.fromhex(answer[2:]))
     remaining = iter(results)
     depths: dict[Address, Depth] = {}

@@ -17,7 +17,7 @@ from keeper.replica.bundle_simulation import BlockContext
 from keeper.replica.bundles import Bundle, SignedTransaction
 from keeper.replica.pool_state import MarketState, TradedPool, read_market, v2_amount_out, v2_loop_optimum
 from keeper.replica.rpc import Rpc
-from keeper.replica.traffic import GWEI, V2_ROUTERS, derived_key, sign, swap_call
+from keeper.replica.swaps import GWEI, V2_ROUTERS, derived_key, sign, swap_call
 
 _INVENTORY = 2_000 * WAD
 _FUNDS = 10_000 * WAD

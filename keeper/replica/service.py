@@ -13,34 +13,29 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 import orjson
-from eth_account import Account
-from eth_account.hdaccount import key_from_seed, seed_from_mnemonic
-from eth_account.signers.local import LocalAccount
 
 from keeper.domain.errors import ComponentError, InputError, OrionError
 from keeper.domain.token import Token
-from keeper.domain.units import Address, to_address
+from keeper.replica import addresses
 from keeper.replica.block_builder import BlockBuilder, BuiltBlock, BundleFate
 from keeper.replica.bundle_simulation import BlockContext
 from keeper.replica.bundles import BundlePool, SignedTransaction
 from keeper.replica.control import ControlServer, ReplicaStatus
-from keeper.replica.pool_state import TradedPool, tradable_pools
+from keeper.replica.filler import FillerGas
+from keeper.replica.pool_state import TradedPool, load_market
 from keeper.replica.relay import Relay
 from keeper.replica.rival import Rival
 from keeper.replica.rpc import Rpc
-from keeper.replica.traffic import FillerGas, SlotTraffic, Traffic
+from keeper.replica.traffic import SlotTraffic, Traffic, trader_accounts
 
 CHAIN_ID = 1
-WETH = Address("0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2")
+WETH = addresses.WETH.address
 PACE_TIMEOUT = 120.0
 PRIVATE_BLOCKS = 25
 _SETUP_POLL_SECONDS = 0.03
 _SHOWN_DROPS = 50
-_DEV_MNEMONIC = "test test test test test test test test test test test junk"
-_TRADERS = range(2, 10)
 
 _log = logging.getLogger(__name__)
 
@@ -289,34 +284,6 @@ class ReplicaService:
         ours = {tx.hash for tx in (*traffic.public, *traffic.private)} & included
         self._traffic_sent += len(ours)
         self._traffic_reverted += len(ours & block.reverted)
-
-
-def trader_accounts() -> list[LocalAccount]:
-    """anvil's well-known development accounts 2 to 9."""
-    seed = seed_from_mnemonic(_DEV_MNEMONIC, "")
-    return [Account.from_key(key_from_seed(seed, f"m/44'/60'/0'/0/{index}")) for index in _TRADERS]
-
-
-def load_market(pools_file: Path, tokens_file: Path) -> tuple[tuple[TradedPool, ...], tuple[Token, ...]]:
-    """Read the lists that the replica's build wrote; `InputError` names the file or the entry that does not fit."""
-    pools, tokens = _read_list(pools_file), _read_list(tokens_file)
-    known = tuple(
-        Token(
-            to_address(entry.get("address"), f"tokens[{index}].address"), str(entry["symbol"]), int(entry["decimals"])
-        )
-        for index, entry in enumerate(tokens)
-    )
-    return tradable_pools(pools), known
-
-
-def _read_list(path: Path) -> list[dict[str, Any]]:
-    try:
-        content = orjson.loads(path.read_bytes())
-    except (OSError, orjson.JSONDecodeError) as error:
-        raise InputError(str(path), type(error).__name__, "Rebuild the replica.") from error
-    if not isinstance(content, list) or not all(isinstance(entry, dict) for entry in content):
-        raise InputError(str(path), type(content).__name__, "Rebuild the replica: this must be a list of objects.")
-    return content
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

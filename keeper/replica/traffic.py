@@ -1,40 +1,33 @@
-"""Ordinary trading on the replica: seeded swaps through the real routers, and gas that stands for everybody else."""
+"""Ordinary trading on the replica: a seeded flow of swaps through the real routers by accounts of its own."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
-from typing import Any
 
 from eth_account import Account
+from eth_account.hdaccount import key_from_seed, seed_from_mnemonic
 from eth_account.signers.local import LocalAccount
-from eth_utils.crypto import keccak
 
 from keeper.domain.token import Token, VenueKind
 from keeper.domain.units import WAD, Address, to_address
 from keeper.replica.abi import call_data
 from keeper.replica.bundle_simulation import BlockContext
-from keeper.replica.bundles import TRANSACTION_GAS_CAP, SignedTransaction, decode_transaction
+from keeper.replica.bundles import SignedTransaction
 from keeper.replica.pool_state import MarketState, TradedPool, read_market
 from keeper.replica.prices import SMALL, VOLATILITY_BY_SYMBOL, PriceProcess, anchor_prices
 from keeper.replica.rpc import Rpc
+from keeper.replica.swaps import GWEI, QUOTER_V2, V2_ROUTERS, is_v3, sign, swap_call
 
-UNISWAP_V2_ROUTER = Address("0x7a250d5630B4cF539739dF2C5dAcb4c659F2488D")
-SUSHI_ROUTER = Address("0xd9e1cE17f2641f24aE83637ab66a2cca9C378B9F")
-QUOTER_V2 = Address("0x61fFE014bA17989E743c5F6cB21bF9697530B21e")
-SWAP_ROUTER_02 = Address("0x68b3465833fb72A70ecDF485E0e4C7bD8665Fc45")
-V2_ROUTERS: dict[str, Address] = {"uniswap_v2": UNISWAP_V2_ROUTER, "sushiswap": SUSHI_ROUTER}
-
-GWEI = 10**9
 _DEADLINE_SECONDS = 1_200
-_V2_SWAP_GAS, _V3_SWAP_GAS = 450_000, 600_000  # some tokens keep snapshots of balances, which costs much
 _SLIPPAGE_BPS = 300
+_DEV_MNEMONIC = "test test test test test test test test test test test junk"
+_TRADERS = range(2, 10)
 _WORST_QUOTE_BPS, _QUOTES = 100, 4
 _LARGEST_MOVE = 0.012
 _PUBLIC_SHARE = 0.4
-_FEE_REVERSION, _FULLNESS_SPREAD, _SMALLEST_FILLER = 0.06, 0.35, 100_000
 _WALLET_SHARE = 0.5
 
 
@@ -229,60 +222,6 @@ class Traffic:
         )
 
 
-def is_v3(pool: TradedPool) -> bool:
-    """Whether SwapRouter02 trades it."""
-    return pool.venue is VenueKind.UNISWAP_V3 and pool.dex == "uniswap_v3"
-
-
-def swap_call(
-    pool: TradedPool,
-    token_in: Address,
-    token_out: Address,
-    amount_in: int,
-    minimum_out: int,
-    recipient: Address,
-    deadline: int,
-) -> tuple[Address, bytes, int]:
-    """Router, calldata and gas limit of an exact-input swap through ``pool``."""
-    if is_v3(pool):
-        parameters = (token_in, token_out, pool.fee_pips, recipient, amount_in, minimum_out, 0)
-        signature = "exactInputSingle((address,address,uint24,address,uint256,uint256,uint160))"
-        return SWAP_ROUTER_02, call_data(signature, parameters), _V3_SWAP_GAS
-    data = call_data(
-        "swapExactTokensForTokens(uint256,uint256,address[],address,uint256)",
-        *(amount_in, minimum_out, [token_in, token_out], recipient, deadline),
-    )
-    return V2_ROUTERS[pool.dex], data, _V2_SWAP_GAS
-
-
-def sign(
-    account: LocalAccount,
-    chain_id: int,
-    nonce: int,
-    to: Address,
-    data: bytes = b"",
-    *,
-    gas: int,
-    tip: int,
-    max_fee: int,
-    value: int = 0,
-) -> SignedTransaction:
-    """An EIP-1559 transaction of one of the replica's own accounts."""
-    fields: Mapping[str, Any] = {
-        "type": 2,
-        "chainId": chain_id,
-        "nonce": nonce,
-        "to": to,
-        "value": value,
-        "data": data,
-        "gas": gas,
-        "maxFeePerGas": max_fee,
-        "maxPriorityFeePerGas": tip,
-    }
-    raw = account.sign_transaction(dict(fields)).raw_transaction
-    return decode_transaction("0x" + bytes(raw).hex(), "transaction", chain_id)
-
-
 def _swap_by_move(pool: TradedPool, state: MarketState, move: float) -> _Swap:
     """The swap that moves the logarithmic price of ``pool`` by ``move``: reserves go with the root of the price."""
     depth = state.depths[pool.address]
@@ -321,68 +260,7 @@ def _poisson(random: Random, mean: float) -> int:
     return count
 
 
-class FillerGas:
-    """Gas that stands for the rest of mainnet's traffic, so that the base fee wanders instead of decaying.
-
-    The transactions call a contract whose only opcode is INVALID: each fails and uses its whole gas limit at no cost
-    of computing. How much a block gets is drawn so that the logarithm of the base fee reverts to where it started.
-    """
-
-    CONTRACT = to_address("0x00000000000000000000000000000000F111e600", "filler contract")
-    _FUNDS = 10**27
-
-    def __init__(self, rpc: Rpc, *, seed: int, chain_id: int) -> None:
-        self._rpc = rpc
-        self._account: LocalAccount = Account.from_key(derived_key("filler gas"))
-        self._seed = seed
-        self._chain_id = chain_id
-        self._level = 0
-        self._nonce = 0
-
-    async def start(self, base_fee: int) -> None:
-        """Place the contract, fund the account and take ``base_fee`` (wei) as the level to revert to."""
-        self._level = base_fee
-        await self._rpc("anvil_setCode", self.CONTRACT, "0xfe")
-        await self._rpc("anvil_setBalance", self._account.address, hex(self._FUNDS))
-
-    async def prepare(self) -> None:
-        """Read the nonce; call before each block."""
-        self._nonce = int(await self._rpc("eth_getTransactionCount", self._account.address, "latest"), 16)
-
-    def fill(self, context: BlockContext, used: int, room: int) -> list[SignedTransaction]:
-        """Transactions for a block in which others use about ``used`` gas and ``room`` is left for gas limits."""
-        return [
-            sign(
-                self._account,
-                self._chain_id,
-                self._nonce + index,
-                self.CONTRACT,
-                gas=gas,
-                tip=0,
-                max_fee=2 * context.base_fee,
-            )
-            for index, gas in enumerate(filler_gas(self._seed, self._level, context, used, room))
-        ]
-
-
-def filler_gas(seed: int, level: int, context: BlockContext, used: int, room: int) -> list[int]:
-    """Gas limits of the filler transactions of a block.
-
-    The block's use is drawn around half its limit, where the base fee stays, and pulled from there so that the
-    logarithm of the base fee reverts to that of ``level``: the base fee moves by an eighth of the relative deviation.
-    """
-    random = Random(f"filler {seed} {context.number}")
-    target = context.gas_limit // 2
-    pull = 8 * _FEE_REVERSION * math.log(level / context.base_fee)
-    fullness = max(0.1, min(1.8, 1 + pull + random.gauss(0.0, _FULLNESS_SPREAD)))
-    left = min(int(target * fullness) - used, room)
-    limits: list[int] = []
-    while left >= _SMALLEST_FILLER:
-        limits.append(min(left, int(TRANSACTION_GAS_CAP * random.uniform(0.5, 1.0))))
-        left -= limits[-1]
-    return limits
-
-
-def derived_key(purpose: str) -> bytes:
-    """The key of one of the replica's own accounts; worthless elsewhere, since anyone can compute it."""
-    return keccak(text=f"alpha-orion replica: {purpose}")
+def trader_accounts() -> list[LocalAccount]:
+    """anvil's well-known development accounts 2 to 9."""
+    seed = seed_from_mnemonic(_DEV_MNEMONIC, "")
+    return [Account.from_key(key_from_seed(seed, f"m/44'/60'/0'/0/{index}")) for index in _TRADERS]

@@ -12,9 +12,9 @@ from keeper.domain.token import Token
 from keeper.replica.anvil import Anvil
 from keeper.replica.build import start_anvil
 from keeper.replica.control import ReplicaControl
-from keeper.replica.pool_state import TradedPool
+from keeper.replica.pool_state import TradedPool, load_market
 from keeper.replica.rpc import Rpc
-from keeper.replica.service import ReplicaService, load_market
+from keeper.replica.service import ReplicaService
 from keeper.replica.state import ReplicaState
 
 

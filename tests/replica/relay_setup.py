@@ -21,7 +21,7 @@ from keeper.replica.block_builder import BlockBuilder
 from keeper.replica.bundles import BundlePool, SignedTransaction
 from keeper.replica.relay import Relay
 from keeper.replica.rpc import Rpc
-from keeper.replica.traffic import GWEI, sign
+from keeper.replica.swaps import GWEI, sign
 from tests.conftest import BackgroundLoop
 
 ALICE: LocalAccount = Account.from_key("0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80")

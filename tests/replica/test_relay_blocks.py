@@ -9,7 +9,7 @@ import pytest
 from keeper.domain.errors import ComponentError
 from keeper.replica.anvil import Anvil
 from keeper.replica.block_builder import BUILDER_ADDRESS, BundleFate
-from keeper.replica.traffic import GWEI
+from keeper.replica.swaps import GWEI
 from tests.conftest import BackgroundLoop
 from tests.replica.relay_setup import ALICE, BOB, CAROL, GATE, PAYER, REVERTER, Site, bare_node, site, tx
 

@@ -9,9 +9,10 @@ from keeper.replica.block_builder import BundleFate
 from keeper.replica.bundles import Bundle, SignedTransaction
 from keeper.replica.pool_state import read_market
 from keeper.replica.rival import Rival
-from keeper.replica.service import WETH, trader_accounts
+from keeper.replica.service import WETH
 from keeper.replica.state import ReplicaState
-from keeper.replica.traffic import sign
+from keeper.replica.swaps import sign
+from keeper.replica.traffic import trader_accounts
 from tests.replica.live_setup import Live, live
 
 BLOCKS = 12

@@ -16,8 +16,7 @@ from keeper.domain.errors import ComponentError, InputError
 from keeper.embedded.process import ManagedProcess
 from keeper.replica.build import start_anvil
 from keeper.replica.control import ReplicaControl
-from keeper.replica.pool_state import tradable_pools
-from keeper.replica.service import load_market
+from keeper.replica.pool_state import load_market, tradable_pools
 from keeper.replica.state import ReplicaState
 from tests.replica.live_setup import Live, live
 from tests.replica.relay_setup import ALICE, tx

@@ -12,9 +12,9 @@ from keeper.domain.token import VenueKind
 from keeper.domain.units import Address
 from keeper.replica.bundle_simulation import BlockContext, next_base_fee
 from keeper.replica.bundles import TRANSACTION_GAS_CAP
+from keeper.replica.filler import filler_gas
 from keeper.replica.pool_state import Depth, MarketState, TradedPool, v2_amount_out, v2_loop_optimum
 from keeper.replica.prices import LARGE, SMALL, STABLE, PriceProcess, anchor_prices, view_size
-from keeper.replica.traffic import filler_gas
 
 ETHER, DOLLAR, COIN, LONELY = (Address(f"0x{digit * 40}") for digit in "abcd")
 GWEI = 10**9

@@ -14,10 +14,11 @@ from keeper.domain.token import VenueKind
 from keeper.domain.units import Address
 from keeper.replica.bundles import TRANSACTION_GAS_CAP
 from keeper.replica.control import ReplicaStatus
+from keeper.replica.filler import FillerGas
 from keeper.replica.pool_state import MarketState, TradedPool, read_market, v2_amount_out, v2_loop_optimum
 from keeper.replica.service import WETH
 from keeper.replica.state import ReplicaState
-from keeper.replica.traffic import SWAP_ROUTER_02, V2_ROUTERS, FillerGas
+from keeper.replica.swaps import SWAP_ROUTER_02, V2_ROUTERS
 from tests.conftest import BackgroundLoop
 from tests.replica.live_setup import Live, live
 
