@@ -34,11 +34,15 @@ contract Executor is Errors {
             return;
         }
         uint256 committed = Continuation.expected();
-        if (committed >> 96 == uint160(msg.sender)) _resume(committed);
-        else _serve();
+        if (committed == 0) {
+            _serve();
+            return;
+        }
+        if (committed >> 96 != uint160(msg.sender)) revert Unauthorized();
+        _resume(committed);
     }
 
-    /// @dev The functions of `IExecutor`, for everyone but the operator, whose calls are streams.
+    /// @dev The functions of `IExecutor`, between transactions of the operator, whose own calls are streams.
     function _serve() private {
         if (msg.sig == IExecutor.sweep.selector) {
             (address token, uint256 amount) = abi.decode(msg.data[4:], (address, uint256));

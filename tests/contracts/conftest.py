@@ -16,7 +16,7 @@ def executor_contract() -> Compiled:
 
 @pytest.fixture(scope="session")
 def stage_contract() -> Compiled:
-    return compile_sources(read_sources(STAND_INS))["Stage"]
+    return compile_sources(read_sources(STAND_INS), quick=True)["Stage"]
 
 
 @pytest.fixture(scope="module")

@@ -102,6 +102,21 @@ class Site:
         revert = output or bytes.fromhex(result["error"].get("data", "0x")[2:] or "")
         return Outcome(ERRORS.get(revert[:4], "another error: " + revert.hex()), gas, revert)
 
+    def calls(self, sender: str, data: bytes) -> list[tuple[str, bytes]]:
+        """Target and input of each call that the executor would make for ``data``, in order of their start."""
+        request = {"from": sender, "to": self.executor, "data": "0x" + data.hex(), "gas": hex(GAS)}
+        root = self.rpc("debug_traceCall", request, "latest", {"tracer": "callTracer"})
+        found: list[tuple[str, bytes]] = []
+
+        def walk(frame: dict[str, Any]) -> None:
+            for call in frame.get("calls", ()):
+                if call["from"].lower() == self.executor.lower():
+                    found.append((to_checksum_address(call["to"]), bytes.fromhex(call["input"][2:])))
+                walk(call)
+
+        walk(root)
+        return found
+
     def send(self, sender: str, to: str, data: bytes, value: int = 0) -> Outcome:
         """Mine a transaction."""
         request = {"from": sender, "to": to, "data": "0x" + data.hex(), "gas": hex(GAS), "value": hex(value)}

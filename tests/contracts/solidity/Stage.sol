@@ -101,7 +101,7 @@ contract Stage {
         return mode == Mode.UNPAID ? 1 : 0;
     }
 
-    function approve(address, uint256) external returns (bool) {
+    function approve(address, uint256) external view returns (bool) {
         return _answer();
     }
 
