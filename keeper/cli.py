@@ -163,8 +163,10 @@ def replica() -> None:
 def replica_build(as_json: bool) -> None:
     """Build the replica's state and cache it; quick when it is there already."""
     from keeper.replica.build import ensure_state
+    from keeper.replica.progress import shown
 
-    state = _run(ensure_state(_settings().home))
+    with shown() as progress:
+        state = _run(ensure_state(_settings().home, progress=progress))
     click.echo(f"replica: block {state.block_number}, {state.path}", err=True)
     if as_json:
         _print_json({"path": str(state.path), "block": state.block_number, "timestamp": state.timestamp})

@@ -162,12 +162,21 @@ async def _start_replica(
     *,
     paced: bool,
 ) -> Chain:
+    from keeper.replica.progress import shown
     from keeper.replica.session import ReplicaSession
 
     seed = secrets.randbelow(10**6) if options.seed is None else options.seed
-    session = ReplicaSession(settings.home, seed=seed, block_time=options.block_time, rival=options.rival, paced=paced)
-    stack.push_async_callback(session.stop)
-    await session.start()
+    with shown() as progress:
+        session = ReplicaSession(
+            settings.home,
+            seed=seed,
+            block_time=options.block_time,
+            rival=options.rival,
+            paced=paced,
+            progress=progress,
+        )
+        stack.push_async_callback(session.stop)
+        await session.start()
     watches += [asyncio.ensure_future(must_run(process, REPLICA_REMEDY)) for process in session.processes]
     log.info("replica: chain 1 at %s, relay at %s, seed %d", session.http_url, session.relay_url, seed)
 
