@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import random
 import shutil
 import subprocess
 import sys
@@ -22,9 +23,9 @@ from keeper.embedded.valkey import EmbeddedValkey
 from keeper.store.bus import EventBus
 from keeper.store.recorder import PostgresRecorder
 from tests.store.samples import EXECUTOR, Recorded, block_report, record_blocks, replica_run
-from tests.store.servers import database_url, postgres, valkey
+from tests.store.servers import TEMPLATE, create_database, postgres, valkey
 
-__all__ = ["database_url", "postgres", "valkey"]
+__all__ = ["postgres", "valkey"]
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _START_SECONDS = 90
@@ -64,21 +65,11 @@ class Panel:
 
         async def write() -> Recorded:
             new = await record_blocks(self.recorder, 3, seed=seed, first=first)
-            import random
-
             report = block_report(random.Random(seed), first + 2, 1)
             await self.bus.block(report.header, seen_at=report.seen_at, opportunities=len(new.opportunities))
             return new
 
         return self.background.run(write())
-
-
-def first_line(process: subprocess.Popen[str]) -> str:
-    """The first line of the process's stderr; fails when it does not come in time."""
-    assert process.stderr is not None
-    lines: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=lambda: [lines.put(line) for line in process.stderr], daemon=True).start()
-    return lines.get(timeout=_START_SECONDS)
 
 
 @contextmanager
@@ -92,15 +83,22 @@ def panel_process(database: str, redis: str) -> Iterator[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
+    assert process.stderr is not None
+    lines: queue.Queue[str] = queue.Queue()
+    reader = threading.Thread(target=lambda told: [lines.put(line) for line in told], args=(process.stderr,))
+    reader.start()
     try:
-        line = first_line(process)
+        line = lines.get(timeout=_START_SECONDS)
         assert line.startswith("panel: http://127.0.0.1:"), line
         yield line.removeprefix("panel: ").strip()
     finally:
         process.terminate()
-        began = time.monotonic()
-        process.wait(20)
-        assert time.monotonic() - began < 15
+        try:
+            process.wait(30)
+        finally:
+            process.kill()
+            reader.join()
+            process.stderr.close()
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +109,6 @@ def panel(
     background: Any,
 ) -> Iterator[Panel]:
     """A keeper's ledger of 40 blocks, a live status, and the panel on both."""
-    from tests.store.servers import TEMPLATE, create_database
-
     url = create_database(postgres.url, template=TEMPLATE)
 
     async def begin() -> tuple[PostgresRecorder, EventBus, Recorded]:

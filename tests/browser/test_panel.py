@@ -164,11 +164,8 @@ def test_fits_the_screen(browser: Any, panel: Panel, width: int, theme: str) -> 
     page.set_default_timeout(SECONDS)
     page.goto(f"{panel.url}/?__theme={theme}")
     page.wait_for_selector("#ao-curve .main-svg")
-    for tab, ready in (
-        ("Overview", "#ao-tiles .ao-figure"),
-        ("Opportunities", "tr[data-id]"),
-        ("Trades", "[data-trade]"),
-    ):
+    signs = {"Overview": "#ao-tiles .ao-figure", "Opportunities": "tr[data-id]", "Trades": "[data-trade]"}
+    for tab, ready in signs.items():
         page.get_by_role("tab", name=tab).click()
         page.wait_for_selector(f"{ready} >> visible=true")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, tab

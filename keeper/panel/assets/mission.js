@@ -124,7 +124,7 @@
   });
 
   const reveal = (id) => {
-    if (window.innerWidth < 1000) document.getElementById(id)?.scrollIntoView({ behavior: "smooth", block: "start" });
+    if (window.innerWidth <= 1100) document.getElementById(id)?.scrollIntoView({ behavior: "smooth", block: "start" });
   };
 
   window.orion = { draw, reveal };
