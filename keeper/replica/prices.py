@@ -29,11 +29,11 @@ class Volatility:
     in_dollars: bool = False
 
 
-ETHER = Volatility(step=0.000_5, reversion=0.002, jump_chance=0.02, jump=0.004)
+ETHER = Volatility(step=0.000_5, reversion=0.002, jump_chance=0.02, jump=0.003)
 STABLE = Volatility(step=0.000_01, reversion=0.02, jump_chance=0.002, jump=0.000_1, in_dollars=True)
 PEGGED_TO_ETHER = Volatility(step=0.000_03, reversion=0.02, jump_chance=0.002, jump=0.000_3)
-LARGE = Volatility(step=0.000_5, reversion=0.002, jump_chance=0.02, jump=0.004)
-SMALL = Volatility(step=0.001, reversion=0.002, jump_chance=0.03, jump=0.008)
+LARGE = Volatility(step=0.000_5, reversion=0.002, jump_chance=0.02, jump=0.003)
+SMALL = Volatility(step=0.001, reversion=0.002, jump_chance=0.03, jump=0.006)
 
 VOLATILITY_BY_SYMBOL: dict[str, Volatility] = {
     **dict.fromkeys(("USDC", "USDT", "DAI", "FRAX", "LUSD", "crvUSD", "GHO", "PYUSD", "USDS"), STABLE),
@@ -43,7 +43,7 @@ VOLATILITY_BY_SYMBOL: dict[str, Volatility] = {
 """Tokens that are not listed move like `SMALL`; orders of magnitude as on mainnet, scaled to 2 s to 12 s blocks."""
 
 _VIEW_REVERSION = 0.06
-_VIEW_FEES = 1.6
+_VIEW_FEES = 2.0
 _VIEW_FLOOR, _VIEW_CEILING = 0.000_2, 0.006
 
 

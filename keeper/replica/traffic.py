@@ -33,7 +33,7 @@ _WALLET_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """How much is traded; the defaults give about eleven swaps a block.
+    """How much is traded; the defaults give about thirteen swaps a block.
 
     Attributes:
         informed: mean number of traders a block who move a pool toward its view of the fair price.
@@ -42,7 +42,7 @@ class Habits:
         retail_ether_median, retail_spread: value of a retail trade in ether, log-normal.
     """
 
-    informed: float = 8.0
+    informed: float = 10.0
     retail: float = 3.0
     follow_median: float = 0.8
     follow_spread: float = 0.5
@@ -144,7 +144,7 @@ class Traffic:
             if depth is not None:
                 gaps[pool] = prices.view(pool) - math.log(depth.price)
         pools = list(gaps)
-        weights = [min(abs(gaps[pool]) * 1e6 / pool.fee_pips, 5.0) + 0.05 for pool in pools]
+        weights = [min(abs(gaps[pool]) * 1e6 / pool.fee_pips, 10.0) + 0.05 for pool in pools]
         swaps = []
         for pool in _draw_distinct(random, pools, weights, _poisson(random, self._habits.informed)):
             share = math.exp(random.gauss(math.log(self._habits.follow_median), self._habits.follow_spread))

@@ -15,7 +15,7 @@ from keeper.replica.swaps import sign
 from keeper.replica.traffic import trader_accounts
 from tests.replica.live_setup import Live, live
 
-BLOCKS = 12
+BLOCKS = 16
 
 
 async def _wealth(here: Live, owner: Address) -> int:
@@ -32,7 +32,7 @@ async def test_rival_lands_bundles_and_earns(replica_state: ReplicaState, tmp_pa
         before = await _wealth(here, rival.address)
         await here.service.run(BLOCKS)
         status = await here.service.status()
-        assert BLOCKS // 4 <= status.bundles["landed"] < BLOCKS + 1  # it sits some blocks out
+        assert BLOCKS // 5 <= status.bundles["landed"] < BLOCKS + 1  # it sits some blocks out
         assert status.bundles["landed"] == status.bundles_seen
         assert await _wealth(here, rival.address) > before
         assert before > 1_000 * WAD
