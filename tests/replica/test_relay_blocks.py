@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
+from eth_account import Account
 
 from keeper.domain.errors import ComponentError
 from keeper.replica.anvil import Anvil
@@ -13,6 +15,7 @@ from keeper.replica.swaps import GWEI
 from tests.conftest import BackgroundLoop
 from tests.replica.relay_setup import ALICE, BOB, CAROL, GATE, PAYER, REVERTER, Site, bare_node, site, tx
 
+POOR = Account.from_key("0x" + "77" * 32)
 IMPERSONATED = "0x00000000000000000000000000000000000abCDe"
 
 
@@ -158,3 +161,32 @@ async def test_a_foreign_miner_is_noticed(here: Site) -> None:
     await here.rpc("evm_setAutomine", True)
     with pytest.raises(ComponentError, match="block builder"):
         await here.builder.build(context, ())
+
+
+async def test_what_arrives_during_the_build_stands_behind_the_bundles(
+    here: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundled, intruder = tx(ALICE, 0, PAYER), tx(BOB, 0, PAYER, tip=50 * GWEI)
+    await here.send([bundled], await here.coming())
+    submit = here.builder._submit_bundles
+
+    async def submit_too_late(*arguments: Any) -> Any:
+        await here.rpc("eth_sendRawTransaction", intruder.raw_hex)
+        return await submit(*arguments)
+
+    monkeypatch.setattr(here.builder, "_submit_bundles", submit_too_late)
+    assert (await here.build()).transactions == (bundled.hash, intruder.hash)
+
+
+async def test_bundle_that_the_node_refuses_does_not_take_others_with_it(here: Site) -> None:
+    """The node's pool looks at balances before the block: it does not take money that an earlier transaction brings."""
+    block = await here.coming()
+    gift = tx(ALICE, 0, POOR.address, tip=9 * GWEI, value=10**18)
+    spent = tx(POOR, 0, PAYER, tip=9 * GWEI)
+    other = tx(BOB, 0, PAYER)
+    await here.send([gift, spent], block)
+    await here.send([other], block)
+    built = await here.build()
+    assert built.transactions == (other.hash,)
+    refused = next(outcome for outcome in built.bundles if outcome.fate is BundleFate.DROPPED)
+    assert "nsufficient funds" in refused.reason
