@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . toolchain/env.sh
 
 UNIT=(.venv/bin/python -m pytest -p no:ape_test --ignore=tests/fork --durations=10)
-FORK=(.venv/bin/ape test tests/fork --network ethereum:mainnet-fork:foundry)
+FORK=(.venv/bin/python -m tests.fork)
 summary=()
 
 stage() { # NAME COMMAND...

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from eth_abi.abi import decode, encode
 from eth_utils import function_signature_to_4byte_selector, keccak, to_checksum_address
@@ -16,7 +16,6 @@ from keeper.domain.token import LenderKind, VenueKind
 from keeper.domain.units import Address
 from keeper.execution import codec
 from keeper.execution.deployment import creation_code, executor_abi
-from tests.conftest import RunningReplica
 
 WETH = Address("0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2")
 USDC = Address("0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48")
@@ -71,15 +70,27 @@ def _split_types(text: str) -> list[str]:
     return [*parts, text[start:]] if text else []
 
 
-class Site:
-    """One executor on one replica node."""
+class Node(Protocol):
+    """An anvil node that impersonates every sender, and the pools to trade in."""
 
-    def __init__(self, replica: RunningReplica, init_code: bytes) -> None:
+    @property
+    def pools(self) -> list[dict[str, Any]]: ...
+
+    def rpc(self, method: str, *params: Any) -> Any: ...
+
+
+class Site:
+    """One executor on one node."""
+
+    def __init__(self, replica: Node, executor: Address | bytes) -> None:
+        """``executor`` is its address, or the init code to deploy for `OPERATOR` and `TREASURY`."""
         self.replica = replica
         self.rpc = replica.rpc
         for account in (OPERATOR, TREASURY, STRANGER):
             self.rpc("anvil_setBalance", account, hex(10**7 * ETHER))
-        self.executor = self.create(creation_code(init_code, OPERATOR, TREASURY))
+        if isinstance(executor, bytes):
+            executor = self.create(creation_code(executor, OPERATOR, TREASURY))
+        self.executor = executor
 
     # ------------------------------------------------------------------ chain
 

@@ -222,7 +222,7 @@ def mangled(draw: st.DrawFn) -> bytes:
 @differential
 @given(mangled())
 def test_what_the_keeper_cannot_read_the_contract_does_not_run(stage: Site, data: bytes) -> None:
-    """And the other way round. A changed address has no stage: then the callback is missed before the bad part is read."""
+    """And the other way round. A changed address has no stage: its callback is missed before the bad part is read."""
     answer = stage.call(OPERATOR, stage.executor, data).error
     try:
         decode(data)
