@@ -120,6 +120,11 @@ def test_burning_what_was_minted_leaves_the_pool_as_it_was(rows: list[tuple[int,
     assert pool == empty
 
 
+@pytest.mark.parametrize(("lower", "upper", "in_range"), [(-60, 0, 0), (0, 60, 7), (-60, 60, 7), (60, 120, 0)])
+def test_a_position_is_in_range_from_its_lower_tick_to_below_its_upper(lower: int, upper: int, in_range: int) -> None:
+    assert v3_pool(tick=0, positions=[(lower, upper, 7)]).liquidity == in_range
+
+
 def test_a_tick_stays_while_any_position_ends_there() -> None:
     pool = v3_pool(positions=[(-60, 0, 5), (0, 60, 5)])
     assert pool.tick_indices == (-60, 0, 60)
