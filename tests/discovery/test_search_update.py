@@ -5,11 +5,14 @@ from __future__ import annotations
 import random
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import ModuleType
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba.core.dispatcher import Dispatcher
 
+from keeper.discovery.search import kernels, sizing
 from keeper.discovery.search.engine import LoopSearch
 from keeper.discovery.search.loop_filter import DexRule, LoopFilter
 from keeper.domain.errors import InputError
@@ -104,6 +107,18 @@ def test_a_swap_in_a_pool_with_many_ticks_moves_only_its_price() -> None:
     found = search.find(market, allow=LoopFilter())
     assert found
     assert found == LoopSearch(market, [WETH]).find(market, allow=LoopFilter())
+    # a liquidity that the ticks do not tell is not taken from them
+    market = {**market, wide.address: replace(swapped, liquidity=2 * swapped.liquidity)}
+    search.update(market, [wide.address])
+    assert search.find(market, allow=LoopFilter()) == LoopSearch(market, [WETH]).find(market, allow=LoopFilter())
+
+
+@pytest.mark.parametrize("module", [kernels, sizing])
+def test_kernels_call_only_kernels_of_their_own_file(module: ModuleType) -> None:
+    """Else the code on disk would outlive a change of what it calls."""
+    compiled = {name: value for name, value in vars(module).items() if isinstance(value, Dispatcher)}
+    assert compiled
+    assert {value.py_func.__module__ for value in compiled.values()} == {module.__name__}
 
 
 def test_empty_market_and_unknown_changes_give_nothing() -> None:

@@ -1,6 +1,7 @@
 """How the search's kernels are compiled: without the interpreter lock, and kept on disk between runs.
 
-The compiled code lies beside its source, or in ``NUMBA_CACHE_DIR`` where that is set.
+The compiled code lies beside its source, or in ``NUMBA_CACHE_DIR`` where that is set. It is made anew when the file of
+the kernel changes, and only then: so a kernel may call kernels and read constants of its own file alone.
 """
 
 from __future__ import annotations

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from keeper.discovery.search.integer import Disproof, Leg, prove
-from keeper.discovery.search.kernels import NO_RANK, enumerate_loops, refresh_heads, refresh_rates
+from keeper.discovery.search.kernels import NO_RANK, enumerate_loops, refresh_rates
 from keeper.discovery.search.loop_filter import DexRule, LoopFilter
 from keeper.discovery.search.ranges import FloatArray
-from keeper.discovery.search.sizing import KEPT_COMBINATIONS, MAX_HOPS, WIDTHS, size_loops
+from keeper.discovery.search.sizing import KEPT_COMBINATIONS, MAX_HOPS, WIDTHS, refresh_heads, size_loops
 from keeper.discovery.search.tables import BoolArray, Graph, IntArray, PoolTable
 from keeper.domain.errors import InputError
 from keeper.domain.route import Route

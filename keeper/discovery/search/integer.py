@@ -17,8 +17,6 @@ BACK_OFF = (1e-12, 1e-9, 1e-6, 1e-3)
 """Shares of the float optimum by which it is lessened where it lies at the end of liquidity, a rounding too far."""
 KINK_BITS = 38
 """The place of a kink is known to 2**-38 of the input or better."""
-MAX_CLIMB = 8
-"""Steps of one raw unit that the polish takes at most in each direction."""
 
 
 class Leg(NamedTuple):
@@ -43,8 +41,8 @@ def prove(legs: Sequence[Leg], size: float, *, at_kink: bool) -> Route | Disproo
     """The loop at the best exact input near ``size``, or what shows that it earns nothing in integers.
 
     The exact profit is a staircase: it rises only where the coarsest amount of the loop gains a unit, and between such
-    points every further unit of input is lost. So the amounts are first cut back to the least input that still gives
-    the same coarsest amount, and then that amount is varied by single units while the profit rises.
+    points every further unit of input is lost. So the amounts are cut back to the least input that still gives the same
+    coarsest amount. Which of the steps beside the optimum is taken matters less than the rounding of one unit.
 
     Args:
         size: the optimum in floating point, raw units of the first leg's input.
@@ -57,13 +55,8 @@ def prove(legs: Sequence[Leg], size: float, *, at_kink: bool) -> Route | Disproo
     if at_kink:
         start = _climb(legs, start)
     coarsest = min(range(len(legs)), key=start.__getitem__)
-    best = start
-    for step in (0, 1, -1):
-        for n in range(1, MAX_CLIMB + 1):
-            trial = _through(legs, coarsest, start[coarsest] + step * n)
-            if _profit(legs, trial) <= _profit(legs, best):
-                break
-            best = trial
+    trimmed = _through(legs, coarsest, start[coarsest])
+    best = trimmed if _profit(legs, trimmed) > _profit(legs, start) else start
     return _route(legs, best) if _profit(legs, best) > 0 else Disproof(best)
 
 

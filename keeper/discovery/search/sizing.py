@@ -13,7 +13,6 @@ from __future__ import annotations
 import numpy as np
 
 from keeper.discovery.search.compiled import kernel
-from keeper.discovery.search.kernels import next_range
 from keeper.discovery.search.ranges import FloatArray
 from keeper.discovery.search.tables import BoolArray, Graph, Heads, IntArray, Ranges
 
@@ -22,6 +21,63 @@ KEPT_COMBINATIONS = 4
 """Pool combinations that are kept of one token loop: where the best fails in integers, the next may not."""
 WIDTHS = (0, 0, 64, 16, 8)
 """By hops: the most pools tried for one hop; 4096 combinations a token loop."""
+
+
+@kernel
+def first_range(ranges: Ranges, pool: int, token0_in: bool) -> tuple[int, float]:
+    """Index of the first range with liquidity that a swap meets, and q = sqrt(marginal rate) at its start.
+
+    The index is -1 when there is none.
+    """
+    if ranges.length[pool] == 0:
+        return -1, 0.0
+    price, root_fee = ranges.price[pool], ranges.root_fee[pool]
+    base, at = ranges.offset[pool], ranges.current[pool]
+    if ranges.liquidity[base + at] > 0.0:
+        if token0_in and price > ranges.bounds[base + at]:
+            return at, root_fee * price
+        if not token0_in and price < ranges.bounds[base + at + 1]:
+            return at, root_fee / price
+    return next_range(ranges, pool, token0_in, at)
+
+
+@kernel
+def next_range(ranges: Ranges, pool: int, token0_in: bool, at: int) -> tuple[int, float]:
+    """As `first_range`, for the ranges behind range ``at``."""
+    base, root_fee = ranges.offset[pool], ranges.root_fee[pool]
+    if token0_in:
+        for j in range(at - 1, -1, -1):
+            start = ranges.bounds[base + j + 1]
+            if start <= ranges.lowest[pool]:
+                break
+            if ranges.liquidity[base + j] > 0.0 and ranges.bounds[base + j] < start:
+                return j, root_fee * start
+    else:
+        for j in range(at + 1, ranges.length[pool]):
+            start = ranges.bounds[base + j]
+            if start >= ranges.highest[pool]:
+                break
+            if ranges.liquidity[base + j] > 0.0 and ranges.bounds[base + j + 1] > start:
+                return j, root_fee / start
+    return -1, 0.0
+
+
+@kernel
+def refresh_heads(ranges: Ranges, heads: Heads, pools: IntArray) -> None:
+    """Recompute the heads of ``pools`` in both directions."""
+    for i in range(pools.size):
+        pool = pools[i]
+        for direction in range(2):
+            slot = 2 * pool + direction
+            at, root_rate = first_range(ranges, pool, (direction == 0) != ranges.flipped[pool])
+            heads.at[slot] = at
+            heads.root_rate[slot] = root_rate
+            if at < 0:
+                heads.depth[slot] = 0.0
+                heads.log_rate[slot] = -np.inf
+            else:
+                heads.depth[slot] = ranges.liquidity[ranges.offset[pool] + at] / ranges.root_fee[pool]
+                heads.log_rate[slot] = 2.0 * np.log(root_rate)
 
 
 @kernel
