@@ -21,7 +21,7 @@ from keeper.market.venues.base import InsufficientLiquidity, Pool
 from keeper.market.venues.tick_math import MAX_SQRT_RATIO, MAX_TICK, MIN_SQRT_RATIO, MIN_TICK, get_sqrt_ratio_at_tick
 from keeper.market.venues.uniswap_v2 import UniswapV2Pool
 from keeper.market.venues.uniswap_v3 import UniswapV3Pool
-from tests.discovery.markets import TOKENS, Market, address, check_integers, random_market, random_pool, v2, v3
+from tests.discovery.markets import TOKENS, Market, address, at_tick, check_integers, random_market, random_pool, v2, v3
 
 WETH = TOKENS[0]
 FILTERS = (
@@ -111,6 +111,18 @@ def test_a_swap_in_a_pool_with_many_ticks_moves_only_its_price() -> None:
     market = {**market, wide.address: replace(swapped, liquidity=2 * swapped.liquidity)}
     search.update(market, [wide.address])
     assert search.find(market, allow=LoopFilter()) == LoopSearch(market, [WETH]).find(market, allow=LoopFilter())
+
+
+def test_reach_of_a_pool_moves_with_its_price() -> None:
+    """A swap walks over so many words of the tick bitmap at most, counted from where the price is now."""
+    wide = v3(1, WETH, TOKENS[1], 100, [(60_000, 60_000, 1e7)])
+    market: Market = {wide.address: wide, address(2): v2(2, "b", WETH, TOKENS[1], 1e7)}
+    search = LoopSearch(market, [WETH])
+    market = {**market, wide.address: at_tick(wide, wide.tick + 50_000)}
+    search.update(market, [wide.address])
+    found = search.find(market, allow=LoopFilter())
+    assert found
+    assert found == LoopSearch(market, [WETH]).find(market, allow=LoopFilter())
 
 
 @pytest.mark.parametrize("module", [kernels, sizing])
