@@ -113,12 +113,13 @@ def test_a_swap_in_a_pool_with_many_ticks_moves_only_its_price() -> None:
     assert search.find(market, allow=LoopFilter()) == LoopSearch(market, [WETH]).find(market, allow=LoopFilter())
 
 
-def test_reach_of_a_pool_moves_with_its_price() -> None:
+@pytest.mark.parametrize("ticks", [50_000, -50_000])
+def test_reach_of_a_pool_moves_with_its_price(ticks: int) -> None:
     """A swap walks over so many words of the tick bitmap at most, counted from where the price is now."""
     wide = v3(1, WETH, TOKENS[1], 100, [(60_000, 60_000, 1e7)])
-    market: Market = {wide.address: wide, address(2): v2(2, "b", WETH, TOKENS[1], 1e7)}
+    market: Market = {wide.address: wide, address(2): v2(2, "b", WETH, TOKENS[1], 1e10)}
     search = LoopSearch(market, [WETH])
-    market = {**market, wide.address: at_tick(wide, wide.tick + 50_000)}
+    market = {**market, wide.address: at_tick(wide, wide.tick + ticks)}
     search.update(market, [wide.address])
     found = search.find(market, allow=LoopFilter())
     assert found
