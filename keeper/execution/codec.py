@@ -23,7 +23,7 @@ from eth_utils.address import to_checksum_address
 from keeper.domain.errors import InputError
 from keeper.domain.plan import Financing
 from keeper.domain.route import Hop, Route
-from keeper.domain.token import LenderKind, VenueKind
+from keeper.domain.token import TRADED_VENUES, LenderKind, VenueKind
 from keeper.domain.units import ZERO_ADDRESS, Address, Hash32, to_hash32
 from keeper.execution.opcodes import (
     ADDRESS_WIDTH,
@@ -44,6 +44,7 @@ from keeper.execution.opcodes import (
 )
 
 MAX_HOPS = 8
+VENUES = frozenset((VenueKind.UNISWAP_V2, VenueKind.UNISWAP_V3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,12 @@ def encode(
     """
     if len(route.hops) > MAX_HOPS:
         raise InputError("route.hops", len(route.hops), f"Give a route of at most {MAX_HOPS} hops.")
+    for hop in route.hops:
+        if hop.venue not in TRADED_VENUES:
+            raise InputError("route.hops", hop.venue.value, f"The executor trades {', '.join(TRADED_VENUES)} alone.")
+    for hop in route.hops:
+        if hop.venue not in VENUES:
+            raise InputError("route.hops", hop.venue, "The executor swaps at Uniswap V2 and V3 pools and their forks.")
     if executor in route.pools or executor == ZERO_ADDRESS:
         raise InputError("executor", executor, "Give the address of the deployed executor contract.")
     if financing.amount != route.amount_in:

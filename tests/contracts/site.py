@@ -153,6 +153,8 @@ class Site:
             yield
         finally:
             self.rpc("evm_revert", snapshot)
+            # a transaction that was mined a moment ago may still be in the pool, and would be mined again
+            self.rpc("anvil_dropAllTransactions")
 
     # ------------------------------------------------------------------ tokens
 
