@@ -22,6 +22,12 @@ class VenueKind(StrEnum):
 
     UNISWAP_V2 = "uniswap_v2"
     UNISWAP_V3 = "uniswap_v3"
+    SOLIDLY_VOLATILE = "solidly_volatile"
+    SOLIDLY_STABLE = "solidly_stable"
+
+
+TRADED_VENUES = (VenueKind.UNISWAP_V2, VenueKind.UNISWAP_V3)
+"""The kinds that the search takes and the executor can trade; pools of the others are known by their maths alone."""
 
 
 class LenderKind(StrEnum):

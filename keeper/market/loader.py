@@ -15,7 +15,7 @@ from eth_utils.crypto import keccak
 
 from keeper.domain.chain import BlockHeader
 from keeper.domain.errors import InputError
-from keeper.domain.token import Token, VenueKind
+from keeper.domain.token import TRADED_VENUES, Token, VenueKind
 from keeper.domain.units import Address, to_address
 from keeper.market.multicall import BATCH_CALLS, Call, Progress, aggregate
 from keeper.market.node import Node
@@ -63,8 +63,8 @@ class PoolSpec:
     def from_json(cls, entry: Mapping[str, Any]) -> Self:
         """One entry of a pool list; `InputError` names the first field that does not fit."""
         name = read_text(entry, "venue")
-        if name not in tuple(VenueKind):
-            raise InputError("venue", name, f"Give one of: {', '.join(VenueKind)}.")
+        if name not in TRADED_VENUES:
+            raise InputError("venue", name, f"Give one of: {', '.join(TRADED_VENUES)}.")
         token0, token1 = read_tokens(entry)
         venue = VenueKind(name)
         return cls(

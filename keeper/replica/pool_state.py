@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from keeper.domain.errors import InputError
-from keeper.domain.token import Token, VenueKind
+from keeper.domain.token import TRADED_VENUES, Token, VenueKind
 from keeper.domain.units import Address, to_address
 from keeper.replica import addresses
 from keeper.replica.abi import call_data, decode_result
@@ -63,13 +63,12 @@ def tradable_pools(entries: Sequence[dict[str, Any]]) -> tuple[TradedPool, ...]:
 
     `InputError` names the entry and field that does not fit.
     """
-    kinds = {kind.value for kind in VenueKind}
     pools = []
     for index, entry in enumerate(entries):
         for name in _FIELDS:
             if name not in entry:
                 raise InputError(f"pools[{index}].{name}", None, "Rebuild the replica: its list of pools is damaged.")
-        if entry["venue"] in kinds:
+        if entry["venue"] in TRADED_VENUES:
             pools.append(
                 TradedPool(
                     to_address(entry["address"], f"pools[{index}].address"),

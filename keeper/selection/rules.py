@@ -20,8 +20,11 @@ simulation gives the exact figure before anything is sent."""
 
 
 def estimate_gas(route: Route) -> int:
-    """Gas that the route is likely to use, for filtering; the plan itself is priced by simulation."""
-    return BASE_GAS + sum(HOP_GAS[hop.venue] for hop in route.hops)
+    """Gas that the route is likely to use, for filtering; the plan itself is priced by simulation.
+
+    A hop whose kind the executor cannot trade counts as nothing: `Rules` drops its route.
+    """
+    return BASE_GAS + sum(HOP_GAS.get(hop.venue, 0) for hop in route.hops)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ class Rules:
 
     def _broken_rule(self, opportunity: Opportunity, gas_cost: int) -> str | None:
         gross = opportunity.route.gross_profit
+        if any(hop.venue not in HOP_GAS for hop in opportunity.route.hops):
+            return "venue_not_traded"
         if opportunity.risk is RiskClass.VERY_HIGH:
             return "risk_very_high"
         if opportunity.route.token != self.profit_token:

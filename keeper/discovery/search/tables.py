@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keeper.discovery.search.ranges import FloatArray, moved_within, reach, view_ranges
+from keeper.domain.token import TRADED_VENUES
 from keeper.domain.units import Address
 from keeper.market.venues.base import Pool
 
@@ -75,25 +76,32 @@ class Graph(NamedTuple):
     best: IntArray
 
 
+def _has_row(pool: Pool) -> bool:
+    return pool.venue in TRADED_VENUES and pool.token0 != pool.token1
+
+
 class PoolTable:
     """Numbers tokens and pools once, and keeps the ranges of each pool.
+
+    Pools of kinds that nothing here can trade get no row: the search does not see them.
 
     Args:
         pools: every pool the table will ever hold; the state of each may change later.
     """
 
     def __init__(self, pools: Mapping[Address, Pool]) -> None:
-        degree = Counter(token for pool in pools.values() for token in (pool.token0, pool.token1))
+        listed = [pool for pool in pools.values() if _has_row(pool)]
+        degree = Counter(token for pool in listed for token in (pool.token0, pool.token1))
         self.tokens: list[Address] = sorted(degree, key=lambda token: (-degree[token], token))
         self.token_index = {token: i for i, token in enumerate(self.tokens)}
-        self.dexes: list[str] = sorted({pool.dex for pool in pools.values()})
+        self.dexes: list[str] = sorted({pool.dex for pool in listed})
         dex_index = {dex: i for i, dex in enumerate(self.dexes)}
 
         def row(pool: Pool) -> tuple[int, int, int, int, Address]:
             ends = sorted((self.token_index[pool.token0], self.token_index[pool.token1]))
             return ends[0], ends[1], dex_index[pool.dex], pool.fee_pips, pool.address
 
-        rows = sorted(row(pool) for pool in pools.values() if pool.token0 != pool.token1)
+        rows = sorted(map(row, listed))
         self.index: dict[Address, int] = {key[4]: k for k, key in enumerate(rows)}
         self.low = np.array([key[0] for key in rows], dtype=np.int32)
         self.high = np.array([key[1] for key in rows], dtype=np.int32)
@@ -130,7 +138,7 @@ class PoolTable:
         """True when ``pool`` is a state of the pool that has its row: what the numbering rests on is unchanged."""
         k = self.index.get(pool.address)
         if k is None:
-            return pool.token0 == pool.token1
+            return not _has_row(pool)
         ends = (self.token_index.get(pool.token0), self.token_index.get(pool.token1))
         same_tier = (self.dexes[self.dex[k]], self.fees[k]) == (pool.dex, pool.fee_pips)
         return same_tier and set(ends) == {self.low[k], self.high[k]}

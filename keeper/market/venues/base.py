@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Any, Protocol, Self
 
 from keeper.domain.chain import Log
+from keeper.domain.errors import InputError
 from keeper.domain.token import VenueKind
 from keeper.domain.units import Address
 
@@ -61,3 +62,18 @@ class Pool(Protocol):
 
 class InsufficientLiquidity(ArithmeticError):
     """A swap asks for more than a pool holds within its range."""
+
+
+def is_token0(pool: Pool, token: Address, name: str) -> bool:
+    """Whether ``token`` is the pool's token0 and not its token1; `InputError` names the argument when it is neither."""
+    if token == pool.token0:
+        return True
+    if token == pool.token1:
+        return False
+    raise InputError(name, token, f"Pool {pool.address} trades {pool.token0} and {pool.token1}.")
+
+
+def check_amount(amount: int, name: str) -> None:
+    """`InputError` unless the amount is positive."""
+    if amount <= 0:
+        raise InputError(name, amount, "Give a positive amount.")
