@@ -19,7 +19,7 @@ from keeper.domain.trade import Trade, TradeStatus
 from keeper.domain.units import WAD, Address
 from keeper.execution.executor import AtomicExecution
 from keeper.execution.gas import next_base_fee
-from keeper.market.book import Book, ReorgTooDeep
+from keeper.market.book import Book
 from keeper.market.node import RpcError
 from keeper.outbox import Outbox
 from keeper.risk.gate import RiskGate
@@ -47,7 +47,6 @@ class Orchestrator:
     """Runs the five phases for every block.
 
     Args:
-        load_book: reads the pools afresh at a block; used after a reorg deeper than the book's journal.
         chain_ends_too: the chain stops with the keeper, so that no block will decide what is still open then.
     """
 
@@ -56,7 +55,6 @@ class Orchestrator:
         *,
         chain_id: int,
         book: Book,
-        load_book: Callable[[], Awaitable[Book]],
         search: LoopSearch,
         strategies: Sequence[Strategy[MarketView]],
         rules: Rules,
@@ -68,8 +66,6 @@ class Orchestrator:
         chain_ends_too: bool,
     ) -> None:
         self._chain_id = chain_id
-        self._book = book
-        self._load_book = load_book
         self._search = search
         self._strategies = strategies
         self._rules = rules
@@ -79,8 +75,9 @@ class Orchestrator:
         self._bus = bus
         self._max_plans = max_plans
         self._chain_ends_too = chain_ends_too
-        self._unseen: frozenset[Address] = frozenset(book.pools)
         self._net = 0
+        self._done = 0
+        self.restart_at(book)
 
     async def run(
         self,
@@ -96,9 +93,11 @@ class Orchestrator:
 
         Args:
             after_block: told the number of each block once the keeper has finished with it.
+
+        Raises:
+            ReorgTooDeep: the chain has left what the book can undo; `restart_at` a fresh one and run again.
         """
         stop = stop or asyncio.Event()
-        done = 0
         stopped = asyncio.ensure_future(stop.wait())
         try:
             while not stop.is_set():
@@ -111,31 +110,35 @@ class Orchestrator:
                     event = upcoming.result()
                 except StopAsyncIteration:
                     return
-                trading = blocks is None or done < blocks
+                trading = blocks is None or self._done < blocks
                 await self._on_block(event, trading=trading)
-                done += 1
-                if blocks is not None and done >= blocks and not self._execution.pending:
+                self._done += 1
+                if blocks is not None and self._done >= blocks and not self._execution.pending:
                     return
                 if after_block is not None:
                     await after_block(event.header.number)
         finally:
             stopped.cancel()
-            if self._chain_ends_too:
-                await self._note(self._execution.abandon("replica_stopped"))
-            if not await self._outbox.flush():
-                raise ComponentError(
-                    "database",
-                    f"{self._outbox.waiting} records could not be written before the stop",
-                    "Bring the database back; the chain still holds what was traded.",
-                )
+
+    async def finish(self) -> None:
+        """Close the books of this run; `ComponentError` when the database cannot take what is left."""
+        if self._chain_ends_too:
+            await self._note(self._execution.abandon("replica_stopped"))
+        if not await self._outbox.flush():
+            raise ComponentError(
+                "database",
+                f"{self._outbox.waiting} records could not be written before the stop",
+                "Bring the database back; the chain still holds what was traded.",
+            )
 
     async def _on_block(self, event: BlockEvent, *, trading: bool) -> None:
         watch = Stopwatch()
-        changed = await self._apply(event)
+        changed = self._apply(event)
         watch.lap("book")
         trades = await self._settle(event)
         watch.lap("settle")
-        found = self._discover(event, changed) if trading else []
+        found = self._discover(event, changed | self._unseen) if trading else []
+        self._unseen = frozenset()
         watch.lap("search")
         sent = await self._trade(found, event, watch) if found else 0
         if trading:
@@ -152,16 +155,15 @@ class Orchestrator:
         await self._bus.block(event.header, seen_at=event.seen_at, opportunities=len(found))
         self._say(event, len(changed), len(found), sent, trades)
 
-    async def _apply(self, event: BlockEvent) -> frozenset[Address]:
-        try:
-            changed = self._book.apply(event) | self._unseen
-            self._unseen = frozenset()
-        except ReorgTooDeep as error:
-            log.warning("%s The pools are read afresh.", error)
-            self._book = await self._load_book()
-            changed = frozenset(self._book.pools)
-        self._search.update(self._book.pools, changed)
+    def _apply(self, event: BlockEvent) -> frozenset[Address]:
+        changed = self._book.apply(event)
+        self._search.update(self._book.pools, changed | self._unseen)
         return changed
+
+    def restart_at(self, book: Book) -> None:
+        """Go on from a book that was read afresh."""
+        self._book = book
+        self._unseen = frozenset(book.pools)
 
     async def _settle(self, event: BlockEvent) -> list[Trade]:
         try:
@@ -175,6 +177,8 @@ class Orchestrator:
         await self._note(fates)
         for trade in trades:
             await self._bus.trade(trade)
+        # the search looks at what changed: what is still there because we missed it has to be named to be seen again
+        self._unseen |= {pool for trade in trades if trade.status is TradeStatus.LOST for pool in _pools(trade)}
         self._net += sum(trade.net for trade in trades if trade.status is TradeStatus.LANDED)
         return trades
 
@@ -206,6 +210,7 @@ class Orchestrator:
             plans, prepared = await self._execution.prepare(allowed, event.header)
         except (ComponentError, RpcError) as error:
             log.error("%s", error)
+            self._unseen |= {pool for one in allowed for pool in one.route.pools}
             await self._note([_fate(one, Fate.REJECTED, "node_unavailable", error) for one in allowed])
             return 0
         await self._note(prepared)
@@ -214,6 +219,7 @@ class Orchestrator:
         await self._note(changes)
         if not await self._outbox.flush():
             # what is not recorded is not sent; the record of this attempt follows when the database is back
+            self._unseen |= {pool for one in signed for pool in one.plan.opportunity.route.pools}
             await self._note([_fate(one.plan.opportunity, Fate.LOST, "not_sent_no_database") for one in signed])
             self._execution.forget(signed)
             return 0
@@ -234,6 +240,10 @@ class Orchestrator:
             "".join(f"  {outcomes[status]} {status}" for status in ("lost", "reverted") if outcomes[status]),
             self._net / WAD,
         )
+
+
+def _pools(trade: Trade) -> frozenset[Address]:
+    return trade.plan.opportunity.route.pools
 
 
 def _fate(opportunity: Opportunity, fate: Fate, reason: str, error: Exception | None = None) -> FateChange:

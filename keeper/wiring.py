@@ -33,7 +33,7 @@ from keeper.execution.signer import Signer, unlock
 from keeper.execution.simulate import Simulator
 from keeper.execution.tracker import Tracker
 from keeper.feeds.blocks import BlockFeed
-from keeper.market.book import Book
+from keeper.market.book import Book, ReorgTooDeep
 from keeper.market.loader import load_pools, read_pool_specs, read_token_list
 from keeper.market.node import Node
 from keeper.orchestrator import Orchestrator
@@ -120,7 +120,6 @@ async def trade(settings: Settings, stores: Stores, chain: Chain, *, blocks: int
         orchestrator = Orchestrator(
             chain_id=settings.chain_id,
             book=book,
-            load_book=load_book,
             search=LoopSearch(book.pools, (settings.weth,)),
             strategies=build(settings.strategies),
             rules=Rules(settings.weth, Wei(settings.min_profit_wei), settings.max_gas_share_bps),
@@ -131,10 +130,22 @@ async def trade(settings: Settings, stores: Stores, chain: Chain, *, blocks: int
             max_plans=settings.max_plans_per_block,
             chain_ends_too=settings.network == "replica",
         )
-        feed = await stack.enter_async_context(BlockFeed(chain.ws_url, node, book.header))
-        if chain.begin is not None:
-            await chain.begin(book.header.number)
-        await orchestrator.run(feed, blocks=blocks, stop=stop, after_block=chain.after_block)
+        try:
+            begin = chain.begin
+            while True:
+                async with BlockFeed(chain.ws_url, node, book.header) as feed:
+                    if begin is not None:
+                        await begin(book.header.number)
+                        begin = None
+                    try:
+                        await orchestrator.run(feed, blocks=blocks, stop=stop, after_block=chain.after_block)
+                        break
+                    except ReorgTooDeep as error:
+                        log.warning("%s The pools are read afresh.", error)
+                book = await load_book()
+                orchestrator.restart_at(book)
+        finally:
+            await orchestrator.finish()
         return run.id
 
 

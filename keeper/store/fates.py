@@ -13,12 +13,12 @@ NEXT: dict[Fate, frozenset[Fate]] = {
     Fate.SIMULATED: frozenset({Fate.SIMULATED, Fate.FILTERED, Fate.REJECTED, Fate.SUBMITTED, Fate.LOST}),
     # submitted again: to further builders or for a later block
     Fate.SUBMITTED: frozenset({Fate.SUBMITTED, Fate.LANDED, Fate.LOST, Fate.REVERTED}),
-    # only a reorg takes a landed transaction back
-    Fate.LANDED: frozenset({Fate.LOST, Fate.REVERTED}),
+    # a reorg that drops the deciding block opens the question again
+    Fate.LANDED: frozenset({Fate.SUBMITTED, Fate.LOST, Fate.REVERTED}),
+    Fate.LOST: frozenset({Fate.SUBMITTED}),
+    Fate.REVERTED: frozenset({Fate.SUBMITTED}),
     Fate.FILTERED: frozenset(),
     Fate.REJECTED: frozenset(),
-    Fate.LOST: frozenset(),
-    Fate.REVERTED: frozenset(),
 }
 
 
