@@ -44,7 +44,6 @@ from keeper.execution.opcodes import (
 )
 
 MAX_HOPS = 8
-VENUES = frozenset((VenueKind.UNISWAP_V2, VenueKind.UNISWAP_V3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +151,6 @@ def encode(
     for hop in route.hops:
         if hop.venue not in TRADED_VENUES:
             raise InputError("route.hops", hop.venue.value, f"The executor trades {', '.join(TRADED_VENUES)} alone.")
-    for hop in route.hops:
-        if hop.venue not in VENUES:
-            raise InputError("route.hops", hop.venue, "The executor swaps at Uniswap V2 and V3 pools and their forks.")
     if executor in route.pools or executor == ZERO_ADDRESS:
         raise InputError("executor", executor, "Give the address of the deployed executor contract.")
     if financing.amount != route.amount_in:
