@@ -22,6 +22,7 @@ class VenueKind(StrEnum):
 
     UNISWAP_V2 = "uniswap_v2"
     UNISWAP_V3 = "uniswap_v3"
+    PANCAKESWAP_V3 = "pancakeswap_v3"
     SOLIDLY_VOLATILE = "solidly_volatile"
     SOLIDLY_STABLE = "solidly_stable"
 

@@ -10,7 +10,7 @@ from eth_utils.crypto import keccak
 
 from keeper.domain.units import Address
 from keeper.market.multicall import MULTICALL3, decode_aggregate3, encode_aggregate3
-from keeper.market.venues import UniswapV2Pool, UniswapV3Pool
+from keeper.market.venues import PancakeSwapV3Pool, UniswapV2Pool, UniswapV3Pool
 from keeper.replica.addresses import QUOTER_V2, SUSHI_ROUTER, UNISWAP_V2_ROUTER
 from tests.conftest import RunningReplica
 from tests.market.chain import word
@@ -50,7 +50,12 @@ def quote_v3(
     return [None if answer is None else decode(["uint256", "uint160"], answer[:64]) for answer in answers]
 
 
-def probe_v3(replica: RunningReplica, pool: UniswapV3Pool, swaps: Sequence[tuple[bool, int]]) -> list[tuple[int, int]]:
+def probe_v3(
+    replica: RunningReplica,
+    pool: UniswapV3Pool | PancakeSwapV3Pool,
+    swaps: Sequence[tuple[bool, int]],
+    overrides: Overrides | None = None,
+) -> list[tuple[int, int]]:
     """The amounts (in, out) that the pool itself states in its callback; for any fork of Uniswap V3."""
     calls = []
     for zero_for_one, amount in swaps:
@@ -58,7 +63,7 @@ def probe_v3(replica: RunningReplica, pool: UniswapV3Pool, swaps: Sequence[tuple
         types = ["address", "bool", "int256", "uint160", "bytes"]
         swap = keccak(text=f"swap({','.join(types)})")[:4] + encode(types, [PROBE, zero_for_one, amount, limit, b""])
         calls.append((PROBE, word(int(pool.address, 16)) + swap))
-    answers = ask(replica, calls, {PROBE: {"code": PROBE_CODE}})
+    answers = ask(replica, calls, {PROBE: {"code": PROBE_CODE}, **(overrides or {})})
     amounts = []
     for (zero_for_one, _), answer in zip(swaps, answers, strict=True):
         assert answer is not None
@@ -67,15 +72,19 @@ def probe_v3(replica: RunningReplica, pool: UniswapV3Pool, swaps: Sequence[tuple
     return amounts
 
 
-def v3_state(pool: UniswapV3Pool) -> Overrides:
-    """Puts a state into the storage of a deployed Uniswap V3 pool whose tokens pay anything."""
-    cardinality, unlocked = 1 << 200 | 1 << 216, 1 << 240
-    slot0 = pool.sqrt_price_x96 | (pool.tick & 0xFFFFFF) << 160 | cardinality | unlocked
-    slots = {0: slot0, 4: pool.liquidity, 8: 1 << 248 | 1}
+def v3_state(pool: UniswapV3Pool | PancakeSwapV3Pool) -> Overrides:
+    """Puts a state into the storage of a deployed pool of Uniswap or Pancake whose tokens pay anything."""
+    slot0 = pool.sqrt_price_x96 | (pool.tick & 0xFFFFFF) << 160 | 1 << 200 | 1 << 216  # with room for one observation
+    if isinstance(pool, PancakeSwapV3Pool):
+        # the protocol's wider fee share pushes "unlocked", and all that follows, one slot on
+        shift, slots = 1, {0: slot0, 1: 1 << 32}
+    else:
+        shift, slots = 0, {0: slot0 | 1 << 240}
+    slots |= {4 + shift: pool.liquidity, 8 + shift: 1 << 248 | 1}
     for tick, net, gross in zip(pool.tick_indices, pool.liquidity_net, pool.liquidity_gross, strict=True):
-        slots[_mapping(tick, 5)] = (net % 2**128) << 128 | gross
+        slots[_mapping(tick, 5 + shift)] = (net % 2**128) << 128 | gross
         compressed = tick // pool.tick_spacing
-        place = _mapping(compressed >> 8, 6)
+        place = _mapping(compressed >> 8, 6 + shift)
         slots[place] = slots.get(place, 0) | 1 << (compressed & 0xFF)
     storage = {"0x" + word(at).hex(): "0x" + word(value).hex() for at, value in slots.items()}
     tokens = {token: {"code": GENEROUS_TOKEN} for token in (pool.token0, pool.token1)}

@@ -16,6 +16,7 @@ from keeper.domain.units import Address
 from keeper.market.loader import PoolSpec, load_pools
 from keeper.market.node import Node
 from keeper.market.venues import InsufficientLiquidity, Pool, UniswapV2Pool, UniswapV3Pool
+from keeper.market.venues.concentrated import ConcentratedPool
 from keeper.market.venues.tick_math import get_sqrt_ratio_at_tick
 from keeper.market.venues.uniswap_v2 import get_amount_in, get_amount_out
 from keeper.replica.addresses import TRADERS
@@ -80,7 +81,7 @@ def compare_v3(replica: RunningReplica, pool: UniswapV3Pool, swaps: Sequence[tup
             assert pool.amount_in(token_out, -amount) == ours.amount_in
 
 
-def random_swaps(random: Random, pool: UniswapV3Pool, count: int, *, beyond: bool) -> list[tuple[bool, int]]:
+def random_swaps(random: Random, pool: ConcentratedPool, count: int, *, beyond: bool) -> list[tuple[bool, int]]:
     """Exact inputs and outputs in both directions, of all sizes that the pool can take, and one of each beyond."""
     swaps = []
     for zero_for_one in (True, False):

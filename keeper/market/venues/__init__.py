@@ -16,10 +16,11 @@ from keeper.market.venues.base import InsufficientLiquidity, Pool
 from keeper.market.venues.fields import read_text
 from keeper.market.venues.solidly import SolidlyStablePool, SolidlyVolatilePool
 from keeper.market.venues.uniswap_v2 import UniswapV2Pool
-from keeper.market.venues.uniswap_v3 import UniswapV3Pool
+from keeper.market.venues.uniswap_v3 import PancakeSwapV3Pool, UniswapV3Pool
 
 __all__ = [
     "InsufficientLiquidity",
+    "PancakeSwapV3Pool",
     "Pool",
     "SolidlyStablePool",
     "SolidlyVolatilePool",
@@ -32,6 +33,7 @@ __all__ = [
 _READERS: dict[VenueKind, Callable[[Mapping[str, Any]], Pool]] = {
     VenueKind.UNISWAP_V2: UniswapV2Pool.from_json,
     VenueKind.UNISWAP_V3: UniswapV3Pool.from_json,
+    VenueKind.PANCAKESWAP_V3: PancakeSwapV3Pool.from_json,
     VenueKind.SOLIDLY_VOLATILE: SolidlyVolatilePool.from_json,
     VenueKind.SOLIDLY_STABLE: SolidlyStablePool.from_json,
 }
