@@ -178,3 +178,47 @@ class TradeRow(Base):
         Index(None, "opportunity_id"),
         Index(None, "transaction_hash"),
     )
+
+
+class TokenGrantRow(Base):
+    """A bearer token for the API: what it may do, and the hash by which it is recognised; never the token itself.
+
+    Attributes:
+        key: the public part of the token, which finds the row.
+        digest: SHA-256 of the whole token, hexadecimal.
+    """
+
+    __tablename__ = "api_tokens"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    role: Mapped[str]
+    digest: Mapped[str]
+    created_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class ControlActionRow(Base):
+    """One control action: who asked for what, when, and what the keeper answered; rows are never removed.
+
+    The unique ``idempotency_key`` is what makes a repeated request act once.
+
+    Attributes:
+        finished_at, result: empty until the keeper has answered or the wait for it has ended.
+    """
+
+    __tablename__ = "control_actions"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    idempotency_key: Mapped[str] = mapped_column(unique=True)
+    actor: Mapped[str]
+    role: Mapped[str]
+    action: Mapped[str]
+    request: Mapped[Document]
+    requested_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    result: Mapped[str | None]
+    details: Mapped[Document]
+
+    __table_args__ = (Index(None, "requested_at", "id"),)
