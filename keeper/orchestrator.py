@@ -77,7 +77,29 @@ class Orchestrator:
         self._chain_ends_too = chain_ends_too
         self._net = 0
         self._done = 0
+        self._paused: str | None = None
+        self._passed_over: frozenset[Address] = frozenset()
         self.restart_at(book)
+
+    @property
+    def paused(self) -> str | None:
+        """Why nothing is sent at the moment; None while trading."""
+        return self._paused
+
+    @property
+    def in_flight(self) -> int:
+        """Transactions that were sent and whose outcome is still open."""
+        return self._execution.pending
+
+    def pause(self, reason: str) -> None:
+        """From now on nothing is sent; what is found is recorded as rejected. What was sent may still land."""
+        self._paused = reason
+
+    def resume(self) -> None:
+        """Trade again, also on what was found during the pause and is still there."""
+        self._paused = None
+        self._unseen |= self._passed_over
+        self._passed_over = frozenset()
 
     async def run(
         self,
@@ -197,6 +219,10 @@ class Orchestrator:
         """Take what was found through selection, risk and execution; returns how many plans were sent."""
         self._outbox.opportunities(found)
         await self._bus.opportunities(found)
+        if self._paused is not None:
+            self._pass_over(found)
+            await self._note([_fate(one, Fate.REJECTED, "paused") for one in found])
+            return 0
         base_fee = next_base_fee(event.header)
         kept, dropped = self._rules.apply(found, base_fee)
         chosen, beaten = choose(kept, base_fee, self._max_plans)
@@ -223,10 +249,19 @@ class Orchestrator:
             await self._note([_fate(one.plan.opportunity, Fate.LOST, "not_sent_no_database") for one in signed])
             self._execution.forget(signed)
             return 0
+        if self._paused is not None:
+            # the command came while these were being prepared
+            self._pass_over([one.plan.opportunity for one in signed])
+            await self._note([_fate(one.plan.opportunity, Fate.LOST, "not_sent_paused") for one in signed])
+            self._execution.forget(signed)
+            return 0
         watch.lap("record")
         await self._note(await self._execution.send(signed))
         watch.lap("send")
         return len(signed)
+
+    def _pass_over(self, found: Sequence[Opportunity]) -> None:
+        self._passed_over = self._passed_over.union(*(one.route.pools for one in found))
 
     async def _note(self, fates: Sequence[FateChange]) -> None:
         self._outbox.fates(fates)

@@ -8,7 +8,6 @@ import importlib.metadata
 import logging
 import os
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 from uuid import UUID
 
 from keeper.config import Mode, Settings
+from keeper.controls import Controls
 from keeper.discovery.search.engine import LoopSearch
 from keeper.discovery.strategies import build
 from keeper.domain.errors import ComponentError, InputError
@@ -41,6 +41,7 @@ from keeper.outbox import Outbox
 from keeper.risk.gate import RiskGate
 from keeper.selection.rules import Rules
 from keeper.store.bus import EventBus
+from keeper.store.control import ControlListener
 from keeper.store.recorder import PostgresRecorder, new_run
 
 log = logging.getLogger(__name__)
@@ -112,11 +113,10 @@ async def trade(settings: Settings, stores: Stores, chain: Chain, *, blocks: int
             chain_id=settings.chain_id,
             run_id=run.id,
             pid=os.getpid(),
-            state="trading" if settings.mode is not Mode.PAPER else "paper trading",
-            since=time.time_ns(),
             executor=chain.deployment.executor,
             operator=chain.deployment.operator,
         )
+        kill_switch = KillSwitch(settings.home)
         orchestrator = Orchestrator(
             chain_id=settings.chain_id,
             book=book,
@@ -124,12 +124,17 @@ async def trade(settings: Settings, stores: Stores, chain: Chain, *, blocks: int
             strategies=build(settings.strategies),
             rules=Rules(settings.weth, Wei(settings.min_profit_wei), settings.max_gas_share_bps),
             gate=RiskGate(settings.max_loan_wei, settings.max_reverts),
-            execution=await _execution(stack, settings, chain, node),
+            execution=await _execution(stack, settings, chain, node, kill_switch),
             outbox=Outbox(recorder),
             bus=bus,
             max_plans=settings.max_plans_per_block,
             chain_ends_too=settings.network == "replica",
         )
+        trading = "trading" if settings.mode is not Mode.PAPER else "paper trading"
+        controls = Controls(orchestrator, kill_switch, bus, trading)
+        listener = ControlListener(stores.redis_url, controls.carry_out)
+        stack.push_async_callback(listener.close)
+        await listener.start()
         try:
             begin = chain.begin
             while True:
@@ -149,7 +154,9 @@ async def trade(settings: Settings, stores: Stores, chain: Chain, *, blocks: int
         return run.id
 
 
-async def _execution(stack: AsyncExitStack, settings: Settings, chain: Chain, node: Node) -> AtomicExecution:
+async def _execution(
+    stack: AsyncExitStack, settings: Settings, chain: Chain, node: Node, kill_switch: KillSwitch
+) -> AtomicExecution:
     executor = settings.executor or chain.deployment.executor
     operator = chain.deployment.operator
     decoder = RevertDecoder(executor_abi())
@@ -172,7 +179,7 @@ async def _execution(stack: AsyncExitStack, settings: Settings, chain: Chain, no
         chain_id=settings.chain_id,
         executor=executor,
         node_url=chain.http_url,
-        kill_switch=KillSwitch(settings.home),
+        kill_switch=kill_switch,
         account=account,
     )
     stack.push_async_callback(signer.close)
