@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, MetaData, Text, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, ForeignKey, Index, MetaData, Text, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -24,6 +24,7 @@ class Base(DeclarativeBase):
             "uq": "uq_%(table_name)s_%(column_0_N_name)s",
             "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
             "pk": "pk_%(table_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
         }
     )
     type_annotation_map = {  # noqa: RUF012 - read by SQLAlchemy, never changed
@@ -222,3 +223,66 @@ class ControlActionRow(Base):
     details: Mapped[Document]
 
     __table_args__ = (Index(None, "requested_at", "id"),)
+
+
+class JournalEntryRow(Base):
+    """An entry of the books; `JournalLegRow` has its lines. Rows are added, never changed: the database refuses it.
+
+    Attributes:
+        run_id: empty for what an operator recorded outside of a run.
+        book, subject, kind, attempt, block_number, reverses: see `keeper.domain.booking.Entry`.
+    """
+
+    __tablename__ = "journal_entries"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    book: Mapped[str]
+    chain_id: Mapped[int] = mapped_column(BigInteger)
+    subject: Mapped[str]
+    kind: Mapped[str]
+    attempt: Mapped[int]
+    run_id: Mapped[UUID | None] = mapped_column(ForeignKey("runs.id"))
+    block_number: Mapped[int | None] = mapped_column(BigInteger)
+    booked_at: Mapped[datetime]
+    reverses: Mapped[UUID | None] = mapped_column(ForeignKey("journal_entries.id"))
+    details: Mapped[Document]
+
+    __table_args__ = (
+        UniqueConstraint("book", "subject", "kind", "attempt"),
+        UniqueConstraint("reverses"),
+        Index(None, "book", "booked_at"),
+        Index(None, "subject"),
+    )
+
+
+class JournalLegRow(Base):
+    """A line of an entry, raw units of its token; debits above zero. At commit the lines of an entry sum to zero."""
+
+    __tablename__ = "journal_legs"
+
+    entry_id: Mapped[UUID] = mapped_column(ForeignKey("journal_entries.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    account: Mapped[str]
+    token: Mapped[str]
+    amount: Mapped[int] = mapped_column(WeiNumeric)
+
+    __table_args__ = (CheckConstraint("amount <> 0", name="amount"), Index(None, "account", "token"))
+
+
+class ReconciliationRow(Base):
+    """What the books say an account holds beside what the chain says, at one block."""
+
+    __tablename__ = "reconciliations"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    run_id: Mapped[UUID] = mapped_column(ForeignKey("runs.id"))
+    at: Mapped[datetime]
+    book: Mapped[str]
+    chain_id: Mapped[int] = mapped_column(BigInteger)
+    block_number: Mapped[int] = mapped_column(BigInteger)
+    account: Mapped[str]
+    token: Mapped[str]
+    booked: Mapped[int] = mapped_column(WeiNumeric)
+    on_chain: Mapped[int] = mapped_column(WeiNumeric)
+
+    __table_args__ = (Index(None, "run_id", "at"),)

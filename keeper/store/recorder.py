@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 from uuid import UUID, uuid4, uuid5
 
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from keeper.domain.errors import ComponentError, InputError
+from keeper.domain.booking import Entry
+from keeper.domain.errors import InputError
 from keeper.domain.opportunity import Fate, FateChange, Opportunity
 from keeper.domain.protocols import BlockReport
 from keeper.domain.token import Token
 from keeper.domain.trade import Trade
-from keeper.store.database import async_engine, away, is_away
+from keeper.store import journal
 from keeper.store.documents import chain_name, clean, clean_text, route_document, trade_document
 from keeper.store.fates import require_transition
 from keeper.store.models import BlockRow, FateRow, OpportunityRow, RunRow, TokenRow, TradeRow
-
-log = logging.getLogger(__name__)
+from keeper.store.transactions import Transactions
 
 _TRADE_NAMES = UUID("6a3b4b0e-5f7e-4c55-9d0a-0b7a3c0f1d52")
-_FIRST_PAUSE = 0.05
-_LONGEST_PAUSE = 1.0
 
-Result = TypeVar("Result")
 Rows = list[dict[str, Any]]
 
 
@@ -76,9 +70,7 @@ class PostgresRecorder:
 
     def __init__(self, url: str, run: Run, *, patience: float = 3.0) -> None:
         self.run = run
-        self._url = url
-        self._patience = patience
-        self._engine = async_engine(url)
+        self._transactions = Transactions(url, patience=patience)
 
     async def start(self) -> None:
         """Write down that the run began; after an error there is nothing to close."""
@@ -96,9 +88,9 @@ class PostgresRecorder:
             await connection.execute(insert(RunRow).on_conflict_do_nothing(), row)
 
         try:
-            await self._transaction(write)
+            await self._transactions.run(write)
         except BaseException:
-            await self._engine.dispose()
+            await self._transactions.close()
             raise
 
     async def close(self) -> None:
@@ -109,9 +101,9 @@ class PostgresRecorder:
             await connection.execute(ended)
 
         try:
-            await self._transaction(write)
+            await self._transactions.run(write)
         finally:
-            await self._engine.dispose()
+            await self._transactions.close()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -159,6 +151,14 @@ class PostgresRecorder:
         """Write down outcomes; a later report of the same transaction (a reorg) replaces the earlier one."""
         rows = [self._trade_row(trade) for trade in trades]
         await self._write(lambda connection: _upsert(connection, TradeRow, rows, ("id",), keep=("timestamp",)), rows)
+
+    async def entries(self, entries: Sequence[Entry]) -> None:
+        """Book entries of the journal, in the order given; one that is booked already is passed over.
+
+        Raises:
+            InputError: an entry of the same key with other lines is booked; nothing of this call is written.
+        """
+        await self._write(lambda connection: journal.post(connection, entries, self.run.id), entries)
 
     async def block(self, report: BlockReport) -> None:
         """Write down a block; one of the same number in the same run is replaced."""
@@ -235,30 +235,9 @@ class PostgresRecorder:
             "details": clean(trade_document(trade)),
         }
 
-    async def _write(self, work: Callable[[AsyncConnection], Awaitable[None]], records: Sequence[object]) -> None:
+    async def _write(self, work: Callable[[AsyncConnection], Awaitable[object]], records: Sequence[object]) -> None:
         if records:
-            await self._transaction(work)
-
-    async def _transaction(self, work: Callable[[AsyncConnection], Awaitable[Result]]) -> Result:
-        """Run ``work`` in a transaction of its own, again after each broken connection until patience ends."""
-        deadline = time.monotonic() + self._patience
-        pause = _FIRST_PAUSE
-        while True:
-            try:
-                async with self._engine.begin() as connection:
-                    return await work(connection)
-            except StatementError as error:
-                if isinstance(error.orig, InputError):
-                    raise error.orig from None
-                if not isinstance(error, DBAPIError):
-                    raise
-                if not is_away(error):
-                    raise _refused(error) from error
-                if time.monotonic() + pause > deadline:
-                    raise away(self._url, error) from error
-                log.debug("database is away, next try in %.2f s: %s", pause, error.orig)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+            await self._transactions.run(work)
 
 
 async def _upsert(
@@ -330,12 +309,3 @@ async def _append_fates(connection: AsyncConnection, changes: Sequence[FateChang
 
 def _moment(nanoseconds: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=nanoseconds // 1000)
-
-
-def _refused(error: DBAPIError) -> Exception:
-    """The error for a statement that the server understood and turned down."""
-    cause = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
-    state = getattr(error.orig, "sqlstate", None) or ""
-    if state.startswith(("22", "23")):
-        return InputError("record", cause, "Correct the record; nothing of this call was written.")
-    return ComponentError("database", f"refused to write ({cause})", "Run `keeper doctor`; the tables may be outdated.")

@@ -1,0 +1,174 @@
+"""Turns what happened into balanced entries: outcomes, their division, withdrawals and reversals. No I/O."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from keeper.domain.booking import COIN, SHARES, Account, Entry, EntryKind, Leg
+from keeper.domain.errors import InputError
+from keeper.domain.trade import Trade
+from keeper.domain.units import Address, Hash32, Wei
+from keeper.store.recorder import trade_id
+
+BPS = 10_000
+
+
+def split(net: int, reinvestment_bps: int) -> tuple[int, int]:
+    """Divide a net profit, or a loss, between trading capital and what can be withdrawn; the parts sum to ``net``.
+
+    Trading capital gets ``floor(net * reinvestment_bps / 10000)``, withdrawal the rest. So the odd wei of a profit is
+    available, the odd wei of a loss is capital's, and what is available never exceeds its share.
+
+    Raises:
+        InputError: the rate is outside 0 .. 10000.
+    """
+    if not 0 <= reinvestment_bps <= BPS:
+        raise InputError("ORION_REINVESTMENT_BPS", reinvestment_bps, "Give basis points from 0 to 10000.")
+    capital = net * reinvestment_bps // BPS
+    return capital, net - capital
+
+
+def outcome_entries(
+    trade: Trade,
+    *,
+    book: str,
+    token: Address,
+    reinvestment_bps: int,
+    attempt: int = 0,
+    base_fee: Wei | None = None,
+    builder: Address | None = None,
+) -> tuple[Entry, ...]:
+    """The entries for a transaction that the chain included: what it paid, and how the net profit is divided.
+
+    A reverted transaction has its gas alone, which is a loss; a lost one has no entry.
+
+    Args:
+        token: the profit token, which is worth the chain's coin one to one (the wrapped coin).
+        base_fee: of the trade's block; None when the keeper did not see that block: all gas is then `GAS_PAID`.
+        builder: fee recipient of that block.
+    """
+    if trade.block_number is None:
+        return ()
+    opportunity = trade.plan.opportunity
+    loan_fee = trade.plan.financing.fee if trade.gross else 0
+    burned = trade.gas_cost if base_fee is None else min(trade.gas_cost, trade.gas_used * base_fee)
+    details: dict[str, Any] = {"status": trade.status.value, "transaction_hash": trade.transaction_hash}
+    if builder is not None:
+        details["builder"] = builder
+    capital, available = split(trade.net, reinvestment_bps)
+    drafts: list[tuple[EntryKind, tuple[Leg, ...], dict[str, Any]]] = [
+        (
+            EntryKind.OUTCOME,
+            (
+                Leg(Account.EXECUTOR_BALANCE, token, trade.gross),
+                Leg(Account.LOAN_FEES, token, loan_fee),
+                Leg(Account.TRADING_INCOME, token, -(trade.gross + loan_fee)),
+                Leg(Account.GAS_PAID, COIN, burned),
+                Leg(Account.BUILDER_PAYMENTS, COIN, trade.gas_cost - burned),
+                Leg(Account.OPERATOR_BALANCE, COIN, -trade.gas_cost),
+            ),
+            details,
+        ),
+        (
+            EntryKind.ALLOCATION,
+            (
+                Leg(Account.ALLOCATED, token, trade.gross),
+                Leg(Account.GAS_RESERVE, token, -trade.gas_cost),
+                Leg(Account.TRADING_CAPITAL, token, -capital),
+                Leg(Account.AVAILABLE_FOR_WITHDRAWAL, token, -available),
+            ),
+            {"net": str(trade.net), "reinvestment_bps": reinvestment_bps},
+        ),
+    ]
+    return tuple(
+        Entry(
+            book=book,
+            chain_id=opportunity.chain_id,
+            subject=str(trade_id(trade)),
+            kind=kind,
+            legs=kept,
+            attempt=attempt,
+            block_number=trade.block_number,
+            details=facts,
+        )
+        for kind, legs, facts in drafts
+        if (kept := _without_zeros(legs))
+    )
+
+
+def opening(
+    *, book: str, chain_id: int, token: Address, executor_holds: int, operator_holds: int, block_number: int
+) -> Entry | None:
+    """The first entry of a book; what the executor holds already is trading capital. None when there is nothing."""
+    legs = _without_zeros(
+        (
+            Leg(Account.EXECUTOR_BALANCE, token, executor_holds),
+            Leg(Account.OPENING_BALANCE, token, -executor_holds),
+            Leg(Account.ALLOCATED, token, executor_holds),
+            Leg(Account.TRADING_CAPITAL, token, -executor_holds),
+            Leg(Account.OPERATOR_BALANCE, COIN, operator_holds),
+            Leg(Account.OPENING_BALANCE, COIN, -operator_holds),
+        )
+    )
+    if not legs:
+        return None
+    return Entry(book, chain_id, "opening", EntryKind.OPENING, legs, block_number=block_number)
+
+
+def withdrawal(
+    *,
+    book: str,
+    chain_id: int,
+    token: Address,
+    amount: int,
+    transaction_hash: Hash32,
+    block_number: int,
+    charged_to: Account = Account.AVAILABLE_FOR_WITHDRAWAL,
+) -> Entry:
+    """What left the executor for the treasury, charged to one of `SHARES`.
+
+    It has happened on chain and is booked in any case: a share that becomes negative is filled first by later profits.
+
+    Raises:
+        InputError: the amount is not above zero, or ``charged_to`` is none of `SHARES`.
+    """
+    if amount <= 0:
+        raise InputError("amount", amount, "A withdrawal moves more than zero.")
+    if charged_to not in SHARES:
+        raise InputError("charged_to", str(charged_to), f"Charge it to one of {', '.join(SHARES)}.")
+    legs = (
+        Leg(Account.TREASURY, token, amount),
+        Leg(Account.EXECUTOR_BALANCE, token, -amount),
+        Leg(charged_to, token, amount),
+        Leg(Account.ALLOCATED, token, -amount),
+    )
+    return Entry(book, chain_id, transaction_hash, EntryKind.WITHDRAWAL, legs, block_number=block_number, details={})
+
+
+def reversal(entry: Entry, *, reason: str) -> Entry:
+    """Takes ``entry`` back, leg by leg."""
+    return Entry(
+        book=entry.book,
+        chain_id=entry.chain_id,
+        subject=str(entry.id),
+        kind=EntryKind.REVERSAL,
+        legs=tuple(Leg(leg.account, leg.token, -leg.amount) for leg in entry.legs),
+        block_number=entry.block_number,
+        reverses=entry.id,
+        details={"reason": reason},
+    )
+
+
+def sums(entries: Iterable[Entry]) -> Counter[tuple[Account, Address]]:
+    """Sums of the legs by account and token; an account without legs has zero."""
+    totals: Counter[tuple[Account, Address]] = Counter()
+    for entry in entries:
+        for leg in entry.legs:
+            totals[leg.account, leg.token] += leg.amount
+    return totals
+
+
+def _without_zeros(legs: Iterable[Leg]) -> tuple[Leg, ...]:
+    return tuple(leg for leg in legs if leg.amount)
