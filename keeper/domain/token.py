@@ -23,6 +23,8 @@ class VenueKind(StrEnum):
     UNISWAP_V2 = "uniswap_v2"
     UNISWAP_V3 = "uniswap_v3"
     PANCAKESWAP_V3 = "pancakeswap_v3"
+    BALANCER_V2_WEIGHTED = "balancer_v2_weighted"
+    BALANCER_V2_STABLE = "balancer_v2_stable"
     SOLIDLY_VOLATILE = "solidly_volatile"
     SOLIDLY_STABLE = "solidly_stable"
 

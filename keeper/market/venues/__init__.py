@@ -12,14 +12,21 @@ from typing import Any
 from keeper.domain.errors import InputError
 from keeper.domain.token import VenueKind
 from keeper.domain.units import Address
+from keeper.market.venues.balancer_v2_stable import BalancerV2StablePool
+from keeper.market.venues.balancer_v2_weighted import BalancerV2WeightedPool
 from keeper.market.venues.base import InsufficientLiquidity, Pool
 from keeper.market.venues.fields import read_text
+from keeper.market.venues.multi import MultiTokenPool, PairView, read_pair
 from keeper.market.venues.solidly import SolidlyStablePool, SolidlyVolatilePool
 from keeper.market.venues.uniswap_v2 import UniswapV2Pool
 from keeper.market.venues.uniswap_v3 import PancakeSwapV3Pool, UniswapV3Pool
 
 __all__ = [
+    "BalancerV2StablePool",
+    "BalancerV2WeightedPool",
     "InsufficientLiquidity",
+    "MultiTokenPool",
+    "PairView",
     "PancakeSwapV3Pool",
     "Pool",
     "SolidlyStablePool",
@@ -34,6 +41,8 @@ _READERS: dict[VenueKind, Callable[[Mapping[str, Any]], Pool]] = {
     VenueKind.UNISWAP_V2: UniswapV2Pool.from_json,
     VenueKind.UNISWAP_V3: UniswapV3Pool.from_json,
     VenueKind.PANCAKESWAP_V3: PancakeSwapV3Pool.from_json,
+    VenueKind.BALANCER_V2_WEIGHTED: BalancerV2WeightedPool.from_json,
+    VenueKind.BALANCER_V2_STABLE: BalancerV2StablePool.from_json,
     VenueKind.SOLIDLY_VOLATILE: SolidlyVolatilePool.from_json,
     VenueKind.SOLIDLY_STABLE: SolidlyStablePool.from_json,
 }
@@ -44,7 +53,13 @@ def load(state: Mapping[str, Any]) -> Pool:
     venue = read_text(state, "venue")
     if venue not in _READERS:
         raise InputError("venue", venue, f"Give one of: {', '.join(_READERS)}.")
-    return _READERS[VenueKind(venue)](state)
+    pool = _READERS[VenueKind(venue)](state)
+    pair = read_pair(state)
+    if pair is None:
+        return pool
+    if not isinstance(pool, MultiTokenPool):
+        raise InputError("pair", pair, f"A pool of kind {venue} is a pair: leave it out.")
+    return pool.pair(*pair)
 
 
 def quote(pool: Pool, token_in: Address, amount_in: int) -> int:

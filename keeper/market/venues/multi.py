@@ -1,0 +1,192 @@
+"""Pools of two or more tokens, and the view of two of them that fulfils the `Pool` protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any, Self
+
+from keeper.domain.chain import Log
+from keeper.domain.errors import InputError
+from keeper.domain.token import VenueKind
+from keeper.domain.units import Address, to_address
+from keeper.market.venues.base import check_amount
+from keeper.market.venues.fields import read
+
+
+@dataclass(frozen=True, slots=True)
+class MultiTokenPool:
+    """A pool that trades each of its tokens for each other.
+
+    With two tokens it is a `Pool` as it stands. With more, a swap names both of its tokens, or goes through `pair`.
+
+    Attributes:
+        tokens: in the order of the contract.
+    """
+
+    address: Address
+    dex: str
+    tokens: tuple[Address, ...]
+
+    @property
+    def venue(self) -> VenueKind:
+        raise NotImplementedError
+
+    @property
+    def fee_pips(self) -> int:
+        """The fee rounded up to millionths; the exact one is the venue's own field."""
+        raise NotImplementedError
+
+    @property
+    def token0(self) -> Address:
+        return self._two_tokens()[0]
+
+    @property
+    def token1(self) -> Address:
+        return self._two_tokens()[1]
+
+    def amount_out(self, token_in: Address, amount_in: int, token_out: Address | None = None) -> int:
+        """What the pool's contract pays for ``amount_in``.
+
+        Args:
+            token_out: may be left out where the pool has two tokens.
+
+        Raises:
+            InsufficientLiquidity: the contract would revert.
+            InputError: a token is not in the pool or not named, or the amount is not positive.
+        """
+        check_amount(amount_in, "amount_in")
+        i = self.index(token_in, "token_in")
+        return self._get_out(i, self._other(i, token_out, "token_out"), amount_in)
+
+    def amount_in(self, token_out: Address, amount_out: int, token_in: Address | None = None) -> int:
+        """The input that ``amount_out`` takes; arguments and errors as in `amount_out`."""
+        check_amount(amount_out, "amount_out")
+        j = self.index(token_out, "token_out")
+        return self._get_in(self._other(j, token_in, "token_in"), j, amount_out)
+
+    def marginal_price(self, token_in: Address, token_out: Address | None = None) -> Fraction:
+        """Raw units paid out per raw unit of ``token_in`` for a vanishing input, fee included."""
+        i = self.index(token_in, "token_in")
+        return self._get_price(i, self._other(i, token_out, "token_out"))
+
+    def pair(self, token_a: Address, token_b: Address) -> PairView:
+        """The pool as one of these two tokens alone."""
+        i = self.index(token_a, "token_a")
+        self._other(i, token_b, "token_b")
+        token0, token1 = sorted((token_a, token_b), key=_number)
+        return PairView(self, token0, token1)
+
+    def index(self, token: Address, name: str) -> int:
+        """Position of ``token``; `InputError` names the argument when the pool does not have it."""
+        if token not in self.tokens:
+            raise InputError(name, token, f"Pool {self.address} trades {', '.join(self.tokens)}.")
+        return self.tokens.index(token)
+
+    def apply(self, log: Log) -> Self:
+        """The state after ``log``; the same object when the log does not change it."""
+        raise NotImplementedError
+
+    def to_json(self) -> dict[str, Any]:
+        """The form that ``from_json`` reads; see docs/venues.md."""
+        return {"venue": self.venue.value, "address": self.address, "dex": self.dex, "tokens": list(self.tokens)}
+
+    def _get_out(self, i: int, j: int, amount_in: int) -> int:
+        raise NotImplementedError
+
+    def _get_in(self, i: int, j: int, amount_out: int) -> int:
+        raise NotImplementedError
+
+    def _get_price(self, i: int, j: int) -> Fraction:
+        raise NotImplementedError
+
+    def _other(self, i: int, token: Address | None, name: str) -> int:
+        if token is None:
+            if len(self.tokens) != 2:
+                raise InputError(name, None, f"Pool {self.address} has {len(self.tokens)} tokens: name the other one.")
+            return 1 - i
+        j = self.index(token, name)
+        if j == i:
+            raise InputError(name, token, "Name two different tokens.")
+        return j
+
+    def _two_tokens(self) -> list[Address]:
+        if len(self.tokens) != 2:
+            raise InputError("token0", self.tokens, f"Pool {self.address} has more than two tokens: take a pair of it.")
+        return sorted(self.tokens, key=_number)
+
+
+@dataclass(frozen=True, slots=True)
+class PairView:
+    """Two tokens of a pool; another one of its pairs changes with every swap through this one.
+
+    Attributes:
+        pool: the state of the whole pool.
+    """
+
+    pool: MultiTokenPool
+    token0: Address
+    token1: Address
+
+    @property
+    def address(self) -> Address:
+        return self.pool.address
+
+    @property
+    def venue(self) -> VenueKind:
+        return self.pool.venue
+
+    @property
+    def dex(self) -> str:
+        return self.pool.dex
+
+    @property
+    def fee_pips(self) -> int:
+        return self.pool.fee_pips
+
+    def amount_out(self, token_in: Address, amount_in: int) -> int:
+        return self.pool.amount_out(token_in, amount_in, self._counterpart(token_in, "token_in"))
+
+    def amount_in(self, token_out: Address, amount_out: int) -> int:
+        return self.pool.amount_in(token_out, amount_out, self._counterpart(token_out, "token_out"))
+
+    def marginal_price(self, token_in: Address) -> Fraction:
+        return self.pool.marginal_price(token_in, self._counterpart(token_in, "token_in"))
+
+    def apply(self, log: Log) -> Self:
+        pool = self.pool.apply(log)
+        return self if pool is self.pool else replace(self, pool=pool)
+
+    def to_json(self) -> dict[str, Any]:
+        return {**self.pool.to_json(), "pair": [self.token0, self.token1]}
+
+    def _counterpart(self, token: Address, name: str) -> Address:
+        if token not in (self.token0, self.token1):
+            raise InputError(name, token, f"This pair of {self.address} is {self.token0} and {self.token1}.")
+        return self.token1 if token == self.token0 else self.token0
+
+
+def read_token_list(state: Mapping[str, Any], most: int) -> tuple[Address, ...]:
+    """``tokens``: two or more different addresses in the order of the contract."""
+    tokens = read(state, "tokens")
+    if not isinstance(tokens, list) or not 2 <= len(tokens) <= most:
+        raise InputError("tokens", tokens, f"Give a list of 2 to {most} addresses.")
+    read_ = tuple(to_address(token, f"tokens[{number}]") for number, token in enumerate(tokens))
+    if len(set(read_)) != len(read_):
+        raise InputError("tokens", tokens, "Name each token once.")
+    return read_
+
+
+def read_pair(state: Mapping[str, Any]) -> tuple[Address, Address] | None:
+    """``pair``, the two tokens of a view; None when the state is that of the whole pool."""
+    pair = state.get("pair")
+    if pair is None:
+        return None
+    if not isinstance(pair, list) or len(pair) != 2:
+        raise InputError("pair", pair, "Give two of the pool's tokens, or leave it out.")
+    return to_address(pair[0], "pair[0]"), to_address(pair[1], "pair[1]")
+
+
+def _number(address: Address) -> int:
+    return int(address, 16)
