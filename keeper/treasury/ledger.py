@@ -4,15 +4,61 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
+from uuid import UUID
 
 from keeper.domain.booking import COIN, SHARES, Account, Entry, EntryKind, Leg
 from keeper.domain.errors import InputError
-from keeper.domain.trade import Trade
+from keeper.domain.trade import Trade, TradeStatus
 from keeper.domain.units import Address, Hash32, Wei
 from keeper.store.recorder import trade_id
 
 BPS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A transaction that the chain included, as far as the books care; amounts in wei.
+
+    Attributes:
+        gross: what the executor's balance of the profit token grew by; zero when it reverted.
+        loan_fee: what of the income went to the lender before that; zero when it reverted.
+    """
+
+    trade_id: UUID
+    opportunity_id: UUID
+    chain_id: int
+    status: TradeStatus
+    transaction_hash: Hash32
+    block_number: int
+    gross: Wei
+    loan_fee: Wei
+    gas_used: int
+    gas_cost: Wei
+
+    @property
+    def net(self) -> Wei:
+        return Wei(self.gross - self.gas_cost)
+
+    @classmethod
+    def of(cls, trade: Trade) -> Self | None:
+        """None for a trade that is in no block."""
+        if trade.block_number is None:
+            return None
+        landed = trade.status is TradeStatus.LANDED
+        return cls(
+            trade_id=trade_id(trade),
+            opportunity_id=trade.plan.opportunity.id,
+            chain_id=trade.plan.opportunity.chain_id,
+            status=trade.status,
+            transaction_hash=trade.transaction_hash,
+            block_number=trade.block_number,
+            gross=trade.gross,
+            loan_fee=Wei(trade.plan.financing.fee if landed else 0),
+            gas_used=trade.gas_used,
+            gas_cost=trade.gas_cost,
+        )
 
 
 def split(net: int, reinvestment_bps: int) -> tuple[int, int]:
@@ -31,7 +77,7 @@ def split(net: int, reinvestment_bps: int) -> tuple[int, int]:
 
 
 def outcome_entries(
-    trade: Trade,
+    settled: Settled,
     *,
     book: str,
     token: Address,
@@ -42,55 +88,52 @@ def outcome_entries(
 ) -> tuple[Entry, ...]:
     """The entries for a transaction that the chain included: what it paid, and how the net profit is divided.
 
-    A reverted transaction has its gas alone, which is a loss; a lost one has no entry.
+    A reverted transaction has its gas alone, which is a loss.
 
     Args:
         token: the profit token, which is worth the chain's coin one to one (the wrapped coin).
-        base_fee: of the trade's block; None when the keeper did not see that block: all gas is then `GAS_PAID`.
+        base_fee: of its block; None when the keeper did not see that block: all gas is then `GAS_PAID`.
         builder: fee recipient of that block.
     """
-    if trade.block_number is None:
-        return ()
-    opportunity = trade.plan.opportunity
-    loan_fee = trade.plan.financing.fee if trade.gross else 0
-    burned = trade.gas_cost if base_fee is None else min(trade.gas_cost, trade.gas_used * base_fee)
-    details: dict[str, Any] = {"status": trade.status.value, "transaction_hash": trade.transaction_hash}
+    gas = settled.gas_cost
+    burned = gas if base_fee is None else min(gas, settled.gas_used * base_fee)
+    details: dict[str, Any] = {"status": settled.status.value, "transaction_hash": settled.transaction_hash}
     if builder is not None:
         details["builder"] = builder
-    capital, available = split(trade.net, reinvestment_bps)
+    capital, available = split(settled.net, reinvestment_bps)
     drafts: list[tuple[EntryKind, tuple[Leg, ...], dict[str, Any]]] = [
         (
             EntryKind.OUTCOME,
             (
-                Leg(Account.EXECUTOR_BALANCE, token, trade.gross),
-                Leg(Account.LOAN_FEES, token, loan_fee),
-                Leg(Account.TRADING_INCOME, token, -(trade.gross + loan_fee)),
+                Leg(Account.EXECUTOR_BALANCE, token, settled.gross),
+                Leg(Account.LOAN_FEES, token, settled.loan_fee),
+                Leg(Account.TRADING_INCOME, token, -(settled.gross + settled.loan_fee)),
                 Leg(Account.GAS_PAID, COIN, burned),
-                Leg(Account.BUILDER_PAYMENTS, COIN, trade.gas_cost - burned),
-                Leg(Account.OPERATOR_BALANCE, COIN, -trade.gas_cost),
+                Leg(Account.BUILDER_PAYMENTS, COIN, gas - burned),
+                Leg(Account.OPERATOR_BALANCE, COIN, -gas),
             ),
             details,
         ),
         (
             EntryKind.ALLOCATION,
             (
-                Leg(Account.ALLOCATED, token, trade.gross),
-                Leg(Account.GAS_RESERVE, token, -trade.gas_cost),
+                Leg(Account.ALLOCATED, token, settled.gross),
+                Leg(Account.GAS_RESERVE, token, -gas),
                 Leg(Account.TRADING_CAPITAL, token, -capital),
                 Leg(Account.AVAILABLE_FOR_WITHDRAWAL, token, -available),
             ),
-            {"net": str(trade.net), "reinvestment_bps": reinvestment_bps},
+            {"net": str(settled.net), "reinvestment_bps": reinvestment_bps},
         ),
     ]
     return tuple(
         Entry(
             book=book,
-            chain_id=opportunity.chain_id,
-            subject=str(trade_id(trade)),
+            chain_id=settled.chain_id,
+            subject=str(settled.trade_id),
             kind=kind,
             legs=kept,
             attempt=attempt,
-            block_number=trade.block_number,
+            block_number=settled.block_number,
             details=facts,
         )
         for kind, legs, facts in drafts

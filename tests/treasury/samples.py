@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from keeper.domain.trade import Trade, TradeStatus
 from keeper.domain.units import Wei, to_address
+from keeper.treasury.ledger import Settled
 from tests.store import samples
 
 BOOK = "ethereum:mainnet"
@@ -39,6 +40,12 @@ def trade_of(
         gas_used=gas_used,
         gas_cost=Wei(gas_used * price),
     )
+
+
+def settled_of(trade: Trade) -> Settled:
+    settled = Settled.of(trade)
+    assert settled is not None
+    return settled
 
 
 @st.composite

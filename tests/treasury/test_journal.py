@@ -19,7 +19,7 @@ from keeper.store.recorder import PostgresRecorder
 from keeper.treasury.ledger import outcome_entries, reversal, sums
 from tests.store.samples import replica_run
 from tests.store.servers import cutting_proxy
-from tests.treasury.samples import BOOK, WETH, trade_of
+from tests.treasury.samples import BOOK, WETH, settled_of, trade_of
 
 
 @pytest.fixture
@@ -30,7 +30,9 @@ async def journal(database_url: str) -> AsyncIterator[Journal]:
 
 
 def booked(seed: int = 1, gross: int = 10**16, attempt: int = 0, book: str = BOOK) -> tuple[Entry, ...]:
-    return outcome_entries(trade_of(gross, seed=seed), book=book, token=WETH, reinvestment_bps=5_000, attempt=attempt)
+    return outcome_entries(
+        settled_of(trade_of(gross, seed=seed)), book=book, token=WETH, reinvestment_bps=5_000, attempt=attempt
+    )
 
 
 async def totals(journal: Journal, book: str = BOOK) -> Counter[tuple[Account, str]]:

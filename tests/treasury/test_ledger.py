@@ -10,9 +10,9 @@ from keeper.domain.booking import COIN, SHARES, Account, Entry, EntryKind, Leg
 from keeper.domain.errors import InputError
 from keeper.domain.trade import Trade, TradeStatus
 from keeper.domain.units import Hash32, Wei
-from keeper.treasury.ledger import opening, outcome_entries, reversal, split, sums, withdrawal
+from keeper.treasury.ledger import Settled, opening, outcome_entries, reversal, split, sums, withdrawal
 from tests.store.samples import USDC
-from tests.treasury.samples import BOOK, BUILDER, WETH, rates, trade_of, trades, wei
+from tests.treasury.samples import BOOK, BUILDER, WETH, rates, settled_of, trade_of, trades, wei
 
 TRANSACTION = Hash32("0x" + "ab" * 32)
 
@@ -72,7 +72,11 @@ def test_impossible_rates_are_refused(bps: int) -> None:
 @given(trade=trades(), bps=rates, base_fee=st.none() | st.integers(0, 10**13))
 def test_an_outcome_is_booked_to_the_wei(trade: Trade, bps: int, base_fee: int | None) -> None:
     booked = outcome_entries(
-        trade, book=BOOK, token=WETH, reinvestment_bps=bps, base_fee=None if base_fee is None else Wei(base_fee)
+        settled_of(trade),
+        book=BOOK,
+        token=WETH,
+        reinvestment_bps=bps,
+        base_fee=None if base_fee is None else Wei(base_fee),
     )
     totals = sums(booked)
     assert totals[Account.EXECUTOR_BALANCE, WETH] == trade.gross
@@ -91,7 +95,7 @@ def test_an_outcome_is_booked_to_the_wei(trade: Trade, bps: int, base_fee: int |
 def test_gas_is_parted_into_what_is_burnt_and_what_the_builder_gets() -> None:
     trade = trade_of(10**16, gas_used=200_000, price=5 * 10**9)
     booked = outcome_entries(
-        trade, book=BOOK, token=WETH, reinvestment_bps=5_000, base_fee=Wei(3 * 10**9), builder=BUILDER
+        settled_of(trade), book=BOOK, token=WETH, reinvestment_bps=5_000, base_fee=Wei(3 * 10**9), builder=BUILDER
     )
     totals = sums(booked)
     assert totals[Account.GAS_PAID, COIN] == 200_000 * 3 * 10**9
@@ -101,7 +105,7 @@ def test_gas_is_parted_into_what_is_burnt_and_what_the_builder_gets() -> None:
 
 def test_a_reverted_transaction_costs_its_gas_and_both_shares_bear_it() -> None:
     trade = trade_of(0, gas_used=100_000, price=10**9, status=TradeStatus.REVERTED, loan_fee=5)
-    totals = sums(outcome_entries(trade, book=BOOK, token=WETH, reinvestment_bps=2_500))
+    totals = sums(outcome_entries(settled_of(trade), book=BOOK, token=WETH, reinvestment_bps=2_500))
     assert totals[Account.EXECUTOR_BALANCE, WETH] == totals[Account.LOAN_FEES, WETH] == 0
     assert totals[Account.GAS_PAID, COIN] == 10**14
     assert -totals[Account.TRADING_CAPITAL, WETH] == -(10**14) // 4
@@ -111,12 +115,12 @@ def test_a_reverted_transaction_costs_its_gas_and_both_shares_bear_it() -> None:
 
 def test_a_lost_race_has_no_entry() -> None:
     lost = trade_of(0, 0, 0, status=TradeStatus.LOST)
-    assert outcome_entries(lost, book=BOOK, token=WETH, reinvestment_bps=5_000) == ()
+    assert Settled.of(lost) is None
 
 
 @given(done=st.lists(trades(), max_size=6), bps=rates, back=st.sets(st.integers(0, 5)))
 def test_reversals_leave_exactly_what_was_not_taken_back(done: list[Trade], bps: int, back: set[int]) -> None:
-    booked = [outcome_entries(one, book=BOOK, token=WETH, reinvestment_bps=bps) for one in done]
+    booked = [outcome_entries(settled_of(one), book=BOOK, token=WETH, reinvestment_bps=bps) for one in done]
     taken = [reversal(item, reason="reorg") for index, group in enumerate(booked) if index in back for item in group]
     left = sums(item for index, group in enumerate(booked) if index not in back for item in group)
     assert sums([*(item for group in booked for item in group), *taken]) == left
@@ -161,8 +165,8 @@ def test_impossible_withdrawals_are_refused(amount: int, share: Account) -> None
 
 def test_the_id_follows_from_what_is_booked() -> None:
     trade = trade_of(10**16)
-    first, again = (outcome_entries(trade, book=BOOK, token=WETH, reinvestment_bps=5_000) for _ in range(2))
-    later = outcome_entries(trade, book=BOOK, token=WETH, reinvestment_bps=5_000, attempt=1)
-    elsewhere = outcome_entries(trade, book="other", token=WETH, reinvestment_bps=5_000)
+    first, again = (outcome_entries(settled_of(trade), book=BOOK, token=WETH, reinvestment_bps=5_000) for _ in range(2))
+    later = outcome_entries(settled_of(trade), book=BOOK, token=WETH, reinvestment_bps=5_000, attempt=1)
+    elsewhere = outcome_entries(settled_of(trade), book="other", token=WETH, reinvestment_bps=5_000)
     assert [item.id for item in first] == [item.id for item in again]
     assert len({item.id for item in (*first, *later, *elsewhere)}) == 6
