@@ -75,6 +75,16 @@ class Settings(BaseSettings):
             raise ValueError("mode `replica` goes with network `replica` only; use `paper` or `live`")
         return self
 
+    def public(self) -> dict[str, object]:
+        """Every setting by name, ready for JSON; of a secret one only whether it is set, and wei as decimal strings."""
+        shown: dict[str, object] = {}
+        for name, value in self.model_dump(mode="json").items():
+            if not type(self).model_fields[name].repr or isinstance(getattr(self, name), SecretStr):
+                shown[name] = "(set, not shown)" if value else None
+            else:
+                shown[name] = str(value) if name.endswith("_wei") else value
+        return shown
+
     @property
     def cache_dir(self) -> Path:
         return self.home / "cache"

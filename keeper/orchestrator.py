@@ -79,6 +79,7 @@ class Orchestrator:
         self._done = 0
         self._paused: str | None = None
         self._passed_over: frozenset[Address] = frozenset()
+        self._unseen: frozenset[Address] = frozenset()
         self.restart_at(book)
 
     @property

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, or_, select, true, tuple_
@@ -200,13 +200,63 @@ class LedgerView:
         chain: str | None = None,
         strategy: str | None = None,
         status: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        newest: Key | None = None,
+        skip: int = 0,
     ) -> Page:
-        """A page of the history, newest first."""
-        query = select(TradeRow.__table__).where(_in_run(TradeRow.run_id, run))
-        for column, wanted in ((TradeRow.chain, chain), (TradeRow.strategy, strategy), (TradeRow.status, status)):
-            if wanted is not None:
-                query = query.where(column == wanted)
-        return await self._page(query, (TradeRow.timestamp, TradeRow.id), before, limit)
+        """A page of the history, newest first.
+
+        Args:
+            since, until: times of the first and of the last trade that counts.
+            newest: leaves out what was written after this trade, so that pages by number do not move.
+            skip: rows to leave out at the start; costs as much as reading them.
+        """
+        query = _filtered_trades(select(TradeRow.__table__), run, chain, strategy, status, since, until)
+        if newest is not None:
+            query = query.where(tuple_(TradeRow.timestamp, TradeRow.id) <= tuple_(*_literals(newest)))
+        return await self._page(query.offset(skip), (TradeRow.timestamp, TradeRow.id), before, limit)
+
+    async def trade_count(
+        self,
+        run: UUID | None,
+        *,
+        chain: str | None = None,
+        strategy: str | None = None,
+        status: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        newest: Key | None = None,
+        most: int = 10_000,
+    ) -> int:
+        """How many trades fit, counted no further than ``most`` + 1: a long history does not make it slow."""
+        query = _filtered_trades(select(TradeRow.id), run, chain, strategy, status, since, until)
+        if newest is not None:
+            query = query.where(tuple_(TradeRow.timestamp, TradeRow.id) <= tuple_(*_literals(newest)))
+        return int(await self._scalar(select(func.count()).select_from(query.limit(most + 1).subquery())))
+
+    async def contributions(self, run: UUID | None, by: Literal["strategy", "lender", "chain"]) -> list[Row]:
+        """Outcomes and net profit of the trades of each strategy, lender or chain, the most profitable first.
+
+        Rows have ``name``, ``trades``, ``landed``, ``lost``, ``reverted``, ``net`` and ``gas`` (wei).
+        """
+        name = {"strategy": TradeRow.strategy, "lender": TradeRow.lender, "chain": TradeRow.chain}[by]
+        outcomes = [
+            func.count(case((TradeRow.status == status.value, 1))).label(status.value) for status in TradeStatus
+        ]
+        query = (
+            select(
+                name.label("name"),
+                func.count().label("trades"),
+                *outcomes,
+                _sum(TradeRow.profit).label("net"),
+                _sum(TradeRow.gas_cost).label("gas"),
+            )
+            .where(_in_run(TradeRow.run_id, run))
+            .group_by(name)
+            .order_by(_sum(TradeRow.profit).desc(), name)
+        )
+        return await self._rows(query)
 
     async def opportunities(
         self,
@@ -258,7 +308,7 @@ class LedgerView:
     async def _page(self, query: AnySelect, key: tuple[Any, Any], before: Key | None, limit: int) -> Page:
         limit = max(1, min(limit, MAX_PAGE))
         if before is not None:
-            query = query.where(tuple_(*key) < tuple_(literal(before.at), literal(before.id)))
+            query = query.where(tuple_(*key) < tuple_(*_literals(before)))
         rows = await self._rows(query.order_by(key[0].desc(), key[1].desc()).limit(limit + 1))
         shown = rows[:limit]
         older = Key(shown[-1][key[0].key], shown[-1]["id"]) if len(rows) > limit else None
@@ -302,6 +352,30 @@ _UNPROFITABLE = (Fate.FILTERED.value, Fate.REJECTED.value, Fate.LOST.value, Fate
 
 def _in_run(column: Any, run: UUID | None) -> ColumnElement[bool]:
     return true() if run is None else and_(column == run)
+
+
+def _literals(key: Key) -> tuple[Any, Any]:
+    return literal(key.at), literal(key.id)
+
+
+def _filtered_trades(
+    query: AnySelect,
+    run: UUID | None,
+    chain: str | None,
+    strategy: str | None,
+    status: str | None,
+    since: datetime | None,
+    until: datetime | None,
+) -> AnySelect:
+    query = query.where(_in_run(TradeRow.run_id, run))
+    for column, wanted in ((TradeRow.chain, chain), (TradeRow.strategy, strategy), (TradeRow.status, status)):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    if since is not None:
+        query = query.where(TradeRow.timestamp >= since)
+    if until is not None:
+        query = query.where(TradeRow.timestamp <= until)
+    return query
 
 
 def _sum(column: Any) -> ColumnElement[int]:
