@@ -13,19 +13,28 @@ NO_RANK = np.iinfo(np.int32).max
 
 
 @kernel
-def refresh_rates(graph: Graph, heads: Heads, pools: IntArray) -> None:
-    """Recompute the best rate of the pairs of ``pools``, in both directions."""
+def refresh_rates(graph: Graph, heads: Heads, pools: IntArray, changed: IntArray) -> int:
+    """Recompute the best rate of the pairs of ``pools``, in both directions; return how many pairs it changed.
+
+    Args:
+        changed: output, as long as ``pools``: the pairs with another best rate than before.
+    """
+    count = 0
     for i in range(pools.size):
         pair = graph.pair_of[pools[i]]
-        if pair < 0:
-            continue
+        differs = False
         for direction in range(2):
             best, rate = -1, -np.inf
             for pool in range(graph.first[pair], graph.last[pair]):
                 if heads.log_rate[2 * pool + direction] > rate:
                     best, rate = pool, heads.log_rate[2 * pool + direction]
             graph.best[2 * pair + direction] = best
+            differs = differs or graph.log_rate[2 * pair + direction] != rate
             graph.log_rate[2 * pair + direction] = rate
+        if differs:
+            changed[count] = pair
+            count += 1
+    return count
 
 
 @kernel
@@ -99,6 +108,52 @@ def offer_loop(
     hop_counts[size] = hops
     estimates[size] = estimate
     return size + 1, floor
+
+
+@kernel
+def offer_each(
+    graph: Graph,
+    heads: Heads,
+    rank: IntArray,
+    value: FloatArray,
+    given: IntArray,
+    given_hops: IntArray,
+    loops: IntArray,
+    hop_counts: IntArray,
+    estimates: FloatArray,
+) -> int:
+    """`offer_loop` for each of ``given``, which may hold a loop several times, from different edges; return how many.
+
+    Args:
+        loops, hop_counts, estimates: outputs, as long as ``given``.
+    """
+    size, floor = 0, 0.0
+    buckets = 64
+    while buckets < 4 * given_hops.size:
+        buckets *= 2
+    table = np.full(buckets, -1, np.int32)
+    for i in range(given_hops.size):
+        before = size
+        size, floor = offer_loop(
+            graph, heads, rank, value, given[i], given_hops[i], loops, hop_counts, estimates, size, floor
+        )
+        if size == before:
+            continue
+        code = 0
+        for h in range(given_hops[i]):
+            code = (code * 1_000_003 + loops[before, h]) & 0xFFFFFFFF
+        at = (code ^ (code >> 15)) & (buckets - 1)
+        while table[at] >= 0:
+            known = hop_counts[table[at]] == given_hops[i]
+            for h in range(given_hops[i]):
+                known = known and loops[table[at], h] == loops[before, h]
+            if known:
+                size = before
+                break
+            at = (at + 1) & (buckets - 1)
+        if size > before:
+            table[at] = before
+    return size
 
 
 @kernel

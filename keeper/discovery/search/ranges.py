@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keeper.market.venues.base import Pool
+from keeper.market.venues.concentrated import WORD_BITS, ConcentratedPool
 from keeper.market.venues.fields import FEE_DENOMINATOR, MAX_UINT112, MAX_UINT128
 from keeper.market.venues.tick_math import MAX_SQRT_RATIO, MAX_TICK, MIN_SQRT_RATIO, MIN_TICK
 from keeper.market.venues.uniswap_v2 import UniswapV2Pool
-from keeper.market.venues.uniswap_v3 import WORD_BITS, UniswapV3Pool
 
 FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 
 Q96 = 2.0**96
 _HALF_LOG_TICK = 0.5 * math.log1p(1e-4)
@@ -62,38 +63,39 @@ def view_ranges(pool: Pool) -> RangeView | None:
         return None
     if isinstance(pool, UniswapV2Pool):
         return _of_v2(pool)
-    if isinstance(pool, UniswapV3Pool):
+    if isinstance(pool, ConcentratedPool):
         return _of_v3(pool)
     raise TypeError(f"the search has no ranges for {type(pool).__name__}")
 
 
-def reach(pool: Pool, price: float) -> tuple[float, float]:
-    """The lowest and highest s to which a swap may move ``pool`` from s = ``price``."""
-    if not isinstance(pool, UniswapV3Pool):
-        return 0.0, math.inf
-    factor = math.exp(_HALF_LOG_TICK * min(MAX_WORDS * WORD_BITS * pool.tick_spacing, 2 * MAX_TICK))
-    return price / factor, price * factor
+def reach(pool: Pool) -> float:
+    """The factor by which a swap may move s of ``pool`` at most, up or down."""
+    if not isinstance(pool, ConcentratedPool):
+        return math.inf
+    return math.exp(_HALF_LOG_TICK * min(MAX_WORDS * WORD_BITS * pool.tick_spacing, 2 * MAX_TICK))
 
 
-def moved_within(pool: Pool, before: Pool, bounds: FloatArray, liquidity: FloatArray) -> tuple[float, int] | None:
-    """Price and current range of ``pool`` when only these differ from ``before``, else None.
+def moved_within(pool: Pool | None, before: Pool | None) -> tuple[float, int, float] | None:
+    """s, current range and liquidity of ``pool`` when its ticks are those of ``before``, else None.
 
-    Saves the work of `view_ranges` for a swap in a pool with many ticks.
-
-    Args:
-        bounds, liquidity: the ranges of ``before``.
+    Saves the work of `view_ranges` for a swap in a pool with many ticks. Whether the ranges of ``before`` have that
+    liquidity and hold that price is left to the caller.
     """
-    if not (isinstance(pool, UniswapV3Pool) and isinstance(before, UniswapV3Pool)):
+    if not (isinstance(pool, ConcentratedPool) and isinstance(before, ConcentratedPool)):
         return None
     if pool.tick_indices is not before.tick_indices or pool.liquidity_net is not before.liquidity_net:
         return None
-    if pool.fee_pips != before.fee_pips or not MIN_SQRT_RATIO <= pool.sqrt_price_x96 < MAX_SQRT_RATIO:
+    if pool.tick_spacing != before.tick_spacing or not 0 <= pool.liquidity <= MAX_UINT128:
         return None
-    current = bisect_right(pool.tick_indices, pool.tick)
-    price = pool.sqrt_price_x96 / Q96
-    if liquidity[current] != float(pool.liquidity) or not _holds(bounds, current, price):
+    if not MIN_SQRT_RATIO <= pool.sqrt_price_x96 < MAX_SQRT_RATIO:
         return None
-    return price, current
+    return pool.sqrt_price_x96 / Q96, bisect_right(pool.tick_indices, pool.tick), float(pool.liquidity)
+
+
+def holds(low: FloatArray, high: FloatArray, price: FloatArray) -> BoolArray:
+    """Whether each ``price`` lies in its range, up to rounding."""
+    held: BoolArray = (low * (1 - _ROUNDING) <= price) & (price <= high * (1 + _ROUNDING))
+    return held
 
 
 def _of_v2(pool: UniswapV2Pool) -> RangeView | None:
@@ -103,7 +105,7 @@ def _of_v2(pool: UniswapV2Pool) -> RangeView | None:
     return RangeView(math.sqrt(pool.reserve1 / pool.reserve0), 0, _V2_BOUNDS, np.array([liquidity]))
 
 
-def _of_v3(pool: UniswapV3Pool) -> RangeView | None:
+def _of_v3(pool: ConcentratedPool) -> RangeView | None:
     ticks, nets = pool.tick_indices, pool.liquidity_net
     if pool.tick_spacing < 1:
         return None
@@ -117,7 +119,7 @@ def _of_v3(pool: UniswapV3Pool) -> RangeView | None:
     bounds = np.concatenate(([MIN_SQRT_RATIO / Q96], inner, [MAX_SQRT_RATIO / Q96]))
     current = bisect_right(ticks, pool.tick)
     price = pool.sqrt_price_x96 / Q96
-    if not _holds(bounds, current, price):
+    if not holds(bounds[current : current + 1], bounds[current + 1 : current + 2], np.array([price])).all():
         return None
     # from the range that holds the price outwards, in integers: what is unknown further out does not reach in;
     # where the ticks do not add up the liquidity ends
@@ -138,7 +140,3 @@ def _of_v3(pool: UniswapV3Pool) -> RangeView | None:
     if not liquidity.any():
         return None
     return RangeView(price, current, bounds, liquidity)
-
-
-def _holds(bounds: FloatArray, current: int, price: float) -> bool:
-    return bool(bounds[current] * (1 - _ROUNDING) <= price <= bounds[current + 1] * (1 + _ROUNDING))

@@ -1,0 +1,180 @@
+"""The best loops of two, three and four edges through given edges, from the hub tables."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from keeper.discovery.search.compiled import kernel
+from keeper.discovery.search.hubs import Hubs
+from keeper.discovery.search.tables import BoolArray, Graph, IntArray
+
+MAX_HOPS = 4
+
+
+@kernel
+def edge_to_hub(hubs: Hubs, node: int, hub: int) -> int:
+    """The edge from a node to a hub, -1 if there is none."""
+    if hubs.number[node] >= 0:
+        return int(hubs.direct[hubs.number[node], hub])
+    low, end = hubs.start[node], hubs.start[node + 1]
+    high = end
+    while low < high:
+        middle = (low + high) >> 1
+        if hubs.to[middle] < hub:
+            low = middle + 1
+        else:
+            high = middle
+    if low < end and hubs.to[low] == hub:
+        return int(hubs.edge[low])
+    return -1
+
+
+@kernel
+def best_two(graph: Graph, hubs: Hubs, source: int, target: int, excluded: int) -> tuple[float, int, int, int]:
+    """The best path of two edges between nodes of which at least one is a hub: its rate, node and edges.
+
+    The rate is minus infinity if there is none. Between two hubs the edges are left to `edge_to_hub` (-1).
+    """
+    h, g = hubs.number[source], hubs.number[target]
+    if h >= 0 and g >= 0:
+        i = 1 if hubs.two_node[h, g, 0] == excluded else 0
+        return hubs.two_rate[h, g, i], hubs.two_node[h, g, i], -1, -1
+    best, best_node, best_first, best_second = -np.inf, -1, -1, -1
+    spoke, hub = (source, g) if g >= 0 else (target, h)
+    for n in range(graph.start[spoke], graph.start[spoke + 1]):
+        node = graph.to[n]
+        if node == excluded:
+            continue
+        first, second = graph.edge[n], edge_to_hub(hubs, node, hub)
+        if second < 0:
+            continue
+        if g < 0:
+            first, second = second ^ 1, first ^ 1
+        rate = graph.log_rate[first] + graph.log_rate[second]
+        if rate > best:
+            best, best_node, best_first, best_second = rate, node, first, second
+    return best, best_node, best_first, best_second
+
+
+@kernel
+def best_loop_of_three(graph: Graph, hubs: Hubs, a: int, b: int, loop: IntArray) -> float:
+    """Fill ``loop[1:3]`` with the best way b -> x -> a that makes an anchored loop; return its rate."""
+    h, g = hubs.number[b], hubs.number[a]
+    if 0 <= h < hubs.anchors or 0 <= g < hubs.anchors:
+        best, node, loop[1], loop[2] = best_two(graph, hubs, b, a, -1)
+        if node >= 0 and loop[1] < 0:
+            loop[1], loop[2] = edge_to_hub(hubs, node, h) ^ 1, edge_to_hub(hubs, node, g)
+        return best
+    best = -np.inf
+    for anchor in range(hubs.anchors):
+        first, second = edge_to_hub(hubs, b, anchor), edge_to_hub(hubs, a, anchor)
+        if first >= 0 and second >= 0 and graph.log_rate[first] + graph.log_rate[second ^ 1] > best:
+            best = graph.log_rate[first] + graph.log_rate[second ^ 1]
+            loop[1], loop[2] = first, second ^ 1
+    return best
+
+
+@kernel
+def best_loop_of_four(graph: Graph, hubs: Hubs, a: int, b: int, loop: IntArray) -> float:
+    """Fill ``loop[1:4]`` with the best way b -> x -> y -> a that makes an anchored loop; return its rate."""
+    h, g = hubs.number[b], hubs.number[a]
+    anchored = 0 <= h < hubs.anchors or 0 <= g < hubs.anchors
+    best = -np.inf
+    # one edge next to a or b is chosen, the other two come from the tables: which, tells ``side``
+    side, near, node, first, second = 0, -1, -1, -1, -1
+    if not anchored or (h >= 0 and g >= 0):
+        for k in range(hubs.direct.shape[0] if anchored else hubs.anchors):
+            if k in (h, g):
+                continue
+            edge = edge_to_hub(hubs, b, k)
+            if edge >= 0:
+                rate, middle, one, two = best_two(graph, hubs, hubs.node[k], a, b)
+                if graph.log_rate[edge] + rate > best:
+                    best = graph.log_rate[edge] + rate
+                    side, near, node, first, second = 0, edge, middle, one, two
+            edge = edge_to_hub(hubs, a, k) ^ 1
+            if edge >= 0:
+                rate, middle, one, two = best_two(graph, hubs, b, hubs.node[k], a)
+                if rate + graph.log_rate[edge] > best:
+                    best = rate + graph.log_rate[edge]
+                    side, near, node, first, second = 1, edge, middle, one, two
+        if anchored and hubs.three_rate[h, g] > best:
+            path = hubs.three_path[h, g]
+            loop[1], loop[2], loop[3] = hubs.paths[path, 0], hubs.paths[path, 1], hubs.paths[path, 2]
+            return float(hubs.three_rate[h, g])
+    elif g >= 0:
+        for n in range(graph.start[b], graph.start[b + 1]):
+            edge = graph.edge[n]
+            if graph.to[n] == a:
+                continue
+            rate, middle, one, two = best_two(graph, hubs, graph.to[n], a, b)
+            if graph.log_rate[edge] + rate > best:
+                best = graph.log_rate[edge] + rate
+                side, near, node, first, second = 0, edge, middle, one, two
+    else:
+        for n in range(graph.start[a], graph.start[a + 1]):
+            edge = graph.edge[n] ^ 1
+            if graph.to[n] == b:
+                continue
+            rate, middle, one, two = best_two(graph, hubs, b, graph.to[n], a)
+            if rate + graph.log_rate[edge] > best:
+                best = rate + graph.log_rate[edge]
+                side, near, node, first, second = 1, edge, middle, one, two
+    if best == -np.inf:
+        return best
+    pair = near >> 1
+    if side == 0:
+        far = graph.high[pair] if near & 1 == 0 else graph.low[pair]
+        if first < 0:
+            first = edge_to_hub(hubs, node, hubs.number[far]) ^ 1
+            second = edge_to_hub(hubs, node, g)
+        loop[1], loop[2], loop[3] = near, first, second
+    else:
+        far = graph.low[pair] if near & 1 == 0 else graph.high[pair]
+        if first < 0:
+            first = edge_to_hub(hubs, node, h) ^ 1
+            second = edge_to_hub(hubs, node, hubs.number[far])
+        loop[1], loop[2], loop[3] = first, second, near
+    return best
+
+
+@kernel
+def best_loops(
+    graph: Graph, hubs: Hubs, edges: IntArray, want_hops: BoolArray, loops: IntArray, hop_counts: IntArray
+) -> int:
+    """For each edge and wanted number of hops the best loop that earns and holds an anchor; return their number.
+
+    A loop may come several times, from different edges.
+
+    Args:
+        edges: directed.
+        want_hops: index 2, 3 and 4 tell which loops are wanted.
+        loops, hop_counts: outputs, three rows an edge; ``loops[i, 0]`` is the edge.
+    """
+    count = 0
+    loop = np.empty(MAX_HOPS, np.int32)
+    for i in range(edges.size):
+        loop[0] = edges[i]
+        rate = graph.log_rate[loop[0]]
+        if rate == -np.inf:
+            continue
+        a, b = graph.low[loop[0] >> 1], graph.high[loop[0] >> 1]
+        if loop[0] & 1:
+            a, b = b, a
+        for hops in range(2, MAX_HOPS + 1):
+            if not want_hops[hops]:
+                continue
+            if hops == 2:
+                anchored = 0 <= hubs.number[a] < hubs.anchors or 0 <= hubs.number[b] < hubs.anchors
+                loop[1] = loop[0] ^ 1
+                back = graph.log_rate[loop[1]] if anchored else -np.inf
+            elif hops == 3:
+                back = best_loop_of_three(graph, hubs, a, b, loop)
+            else:
+                back = best_loop_of_four(graph, hubs, a, b, loop)
+            if rate + back > 0.0:
+                for j in range(hops):
+                    loops[count, j] = loop[j]
+                hop_counts[count] = hops
+                count += 1
+    return count

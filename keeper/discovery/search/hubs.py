@@ -1,0 +1,285 @@
+"""The best loop through an edge without enumerating loops: tables of the best paths between hub nodes.
+
+A hub is a node with many pairs, or one in which profit is taken. For each ordered pair of hubs the tables hold the two
+best paths of two edges, with different nodes between, so that one node can be excluded; and, where profit is taken at
+one of the two, the best path over two nodes that are not hubs. An edge's best loop of two to four edges then takes a
+few look-ups, and a changed edge touches a few entries. Loops are not stored: at 100,000 pools there are billions.
+
+Loops count only if they hold a node where profit is taken ("anchor"). Paths are compared by their summed log rates.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from keeper.discovery.search.compiled import kernel
+from keeper.discovery.search.ranges import FloatArray
+from keeper.discovery.search.tables import Graph, IntArray, LongArray
+
+HUBS = 32
+"""Hubs of a graph, when there are not more anchors. The tables grow with its square."""
+
+
+class Hubs(NamedTuple):
+    """Tables of one graph. Hub h is node ``node[h]``, ``number`` the inverse (-1: no hub); the anchors are the first hubs.
+
+    Edges from node n to hubs: ``edge[start[n]:start[n + 1]]``, to hub ``to[...]``, ascending. ``direct[h, g]`` is the
+    edge between two hubs, -1 if there is none. The nodes between hubs h < g, with their edges to h and to g:
+    ``middles[two_start[h * H + g]:...]``. The paths h -> x -> y -> g over two other nodes, as three edges and
+    ``h * H + g``: ``paths[three_start[h * H + g]:...]``; those that use a pair: ``path_of[path_start[pair]:...]``.
+
+    ``two_rate[h, g]`` and ``two_node[h, g]`` are the two best two-edge paths h -> node -> g, the best first;
+    ``three_rate`` and ``three_path`` the best of ``paths``. Without a path: minus infinity and -1.
+    """
+
+    anchors: int
+    node: IntArray
+    number: IntArray
+    start: LongArray
+    to: IntArray
+    edge: IntArray
+    direct: IntArray
+    two_start: LongArray
+    middles: IntArray
+    three_start: LongArray
+    paths: IntArray
+    path_start: LongArray
+    path_of: LongArray
+    two_rate: FloatArray
+    two_node: IntArray
+    three_rate: FloatArray
+    three_path: LongArray
+
+
+def build_hubs(graph: Graph, anchors: IntArray, hubs: int = HUBS) -> Hubs:
+    """Tables of ``graph`` at its present rates.
+
+    Args:
+        anchors: nodes where profit is taken; all become hubs.
+        hubs: with the nodes that have the most pairs, so many hubs.
+    """
+    nodes = graph.start.size - 1
+    degree = np.diff(graph.start)
+    degree[anchors] = np.iinfo(np.int64).max
+    chosen = np.argsort(-degree, kind="stable")[: max(hubs, anchors.size)]
+    size = chosen.size
+    number = np.full(nodes, -1, dtype=np.int32)
+    number[chosen] = np.arange(size)
+    source = np.repeat(np.arange(nodes), np.diff(graph.start))
+    to_hub = np.flatnonzero(number[graph.to] >= 0)
+    to_hub = to_hub[np.lexsort((number[graph.to[to_hub]], source[to_hub]))]
+    start = np.zeros(nodes + 1, dtype=np.int64)
+    start[1:] = np.cumsum(np.bincount(source[to_hub], minlength=nodes))
+    to, edge = number[graph.to[to_hub]], graph.edge[to_hub]
+    direct = np.full((size, size), -1, dtype=np.int32)
+    between = number[source[to_hub]] >= 0
+    direct[number[source[to_hub[between]]], to[between]] = edge[between]
+    two_start, middles = middle_nodes(start, to, edge, size)
+    three_start, paths = outer_paths(graph, number, start, to, edge, anchors.size, size)
+    flat = (paths[:, :3] >> 1).ravel()
+    path_start = np.zeros(graph.low.size + 1, dtype=np.int64)
+    path_start[1:] = np.cumsum(np.bincount(flat, minlength=graph.low.size))
+    tables = Hubs(
+        anchors=int(anchors.size),
+        node=chosen.astype(np.int32),
+        number=number,
+        start=start,
+        to=to,
+        edge=edge,
+        direct=direct,
+        two_start=two_start,
+        middles=middles,
+        three_start=three_start,
+        paths=paths,
+        path_start=path_start,
+        path_of=np.argsort(flat, kind="stable") // 3,
+        two_rate=np.full((size, size, 2), -np.inf),
+        two_node=np.full((size, size, 2), -1, dtype=np.int32),
+        three_rate=np.full((size, size), -np.inf),
+        three_path=np.full((size, size), -1, dtype=np.int64),
+    )
+    fill_hubs(graph, tables)
+    return tables
+
+
+@kernel
+def middle_nodes(start: LongArray, to: IntArray, edge: IntArray, size: int) -> tuple[LongArray, IntArray]:
+    """The offsets and rows (node, its edge to h, its edge to g) of the nodes next to two hubs h < g."""
+    offset = np.zeros(size * size + 1, np.int64)
+    for node in range(start.size - 1):
+        for i in range(start[node], start[node + 1]):
+            for j in range(i + 1, start[node + 1]):
+                offset[to[i] * size + to[j] + 1] += 1
+    offset = np.cumsum(offset)
+    rows = np.empty((offset[-1], 3), np.int32)
+    place = offset.copy()
+    for node in range(start.size - 1):
+        for i in range(start[node], start[node + 1]):
+            for j in range(i + 1, start[node + 1]):
+                key = to[i] * size + to[j]
+                rows[place[key], 0], rows[place[key], 1], rows[place[key], 2] = node, edge[i], edge[j]
+                place[key] += 1
+    return offset, rows
+
+
+@kernel
+def outer_paths(
+    graph: Graph, number: IntArray, start: LongArray, to: IntArray, edge: IntArray, anchors: int, size: int
+) -> tuple[LongArray, IntArray]:
+    """The offsets and rows (three edges and key) of the paths hub, two others, hub, with an anchor at an end."""
+    offset = np.zeros(size * size + 1, np.int64)
+    rows = np.empty((0, 4), np.int32)
+    place = offset
+    for fill in range(2):
+        for pair in range(graph.low.size):
+            if number[graph.low[pair]] >= 0 or number[graph.high[pair]] >= 0:
+                continue
+            for direction in range(2):
+                x, y = graph.low[pair], graph.high[pair]
+                if direction == 1:
+                    x, y = y, x
+                for i in range(start[x], start[x + 1]):
+                    for j in range(start[y], start[y + 1]):
+                        if to[i] == to[j] or (to[i] >= anchors and to[j] >= anchors):
+                            continue
+                        key = to[i] * size + to[j]
+                        if fill == 0:
+                            offset[key + 1] += 1
+                            continue
+                        at = place[key]
+                        rows[at, 0], rows[at, 1] = edge[i] ^ 1, 2 * pair + direction
+                        rows[at, 2], rows[at, 3] = edge[j], key
+                        place[key] += 1
+        if fill == 0:
+            offset = np.cumsum(offset)
+            place = offset.copy()
+            rows = np.empty((offset[-1], 4), np.int32)
+    return offset, rows
+
+
+@kernel
+def insert_two(hubs: Hubs, h: int, g: int, node: int, rate: float) -> None:
+    """Place a path over a node that is not yet among the two best."""
+    if rate > hubs.two_rate[h, g, 0]:
+        hubs.two_rate[h, g, 1], hubs.two_node[h, g, 1] = hubs.two_rate[h, g, 0], hubs.two_node[h, g, 0]
+        hubs.two_rate[h, g, 0], hubs.two_node[h, g, 0] = rate, node
+    elif rate > hubs.two_rate[h, g, 1]:
+        hubs.two_rate[h, g, 1], hubs.two_node[h, g, 1] = rate, node
+
+
+@kernel
+def fill_two(graph: Graph, hubs: Hubs, h: int, g: int) -> None:
+    """Find the two best of all two-edge paths from hub h to hub g."""
+    for i in range(2):
+        hubs.two_rate[h, g, i], hubs.two_node[h, g, i] = -np.inf, -1
+    key = min(h, g) * hubs.direct.shape[0] + max(h, g)
+    inward, outward = (1, 2) if h < g else (2, 1)
+    for i in range(hubs.two_start[key], hubs.two_start[key + 1]):
+        rate = graph.log_rate[hubs.middles[i, inward] ^ 1] + graph.log_rate[hubs.middles[i, outward]]
+        insert_two(hubs, h, g, hubs.middles[i, 0], rate)
+
+
+@kernel
+def path_rate(graph: Graph, hubs: Hubs, at: int) -> float:
+    """Summed log rate of one of the paths over two other nodes."""
+    rates = graph.log_rate
+    return float(rates[hubs.paths[at, 0]] + rates[hubs.paths[at, 1]] + rates[hubs.paths[at, 2]])
+
+
+@kernel
+def fill_three(graph: Graph, hubs: Hubs, h: int, g: int) -> None:
+    """Find the best of the paths from hub h to hub g over two other nodes."""
+    key = h * hubs.direct.shape[0] + g
+    best, at = -np.inf, -1
+    for i in range(hubs.three_start[key], hubs.three_start[key + 1]):
+        rate = path_rate(graph, hubs, i)
+        if rate > best:
+            best, at = rate, i
+    hubs.three_rate[h, g], hubs.three_path[h, g] = best, at
+
+
+@kernel
+def fill_hubs(graph: Graph, hubs: Hubs) -> None:
+    """Find the best paths between all hubs."""
+    for h in range(hubs.direct.shape[0]):
+        for g in range(hubs.direct.shape[0]):
+            if h != g:
+                fill_two(graph, hubs, h, g)
+                fill_three(graph, hubs, h, g)
+
+
+@kernel
+def refresh_hubs(graph: Graph, hubs: Hubs, pairs: IntArray) -> None:
+    """Bring the tables to the graph's rates after those of ``pairs`` changed.
+
+    A path that got better moves up in place. One that fell among the best marks its entry, and all marked entries are
+    found anew at the end, so that the order of the changes does not matter.
+    """
+    size = hubs.direct.shape[0]
+    stale = np.zeros((size, size), np.bool_)
+    marked = np.empty((size * size, 2), np.int32)
+    marks = 0
+    for i in range(pairs.size):
+        pair = pairs[i]
+        for side in range(2):
+            # the pair joins ``hub`` to ``node``; other hubs next to that node are reached over it
+            end, node, out = graph.low[pair], graph.high[pair], 2 * pair
+            if side == 1:
+                end, node, out = node, end, 2 * pair + 1
+            hub = hubs.number[end]
+            if hub < 0:
+                continue
+            for j in range(hubs.start[node], hubs.start[node + 1]):
+                if hubs.to[j] == hub:
+                    continue
+                for direction in range(2):
+                    if direction == 0:
+                        h, g = hub, hubs.to[j]
+                        rate = graph.log_rate[out] + graph.log_rate[hubs.edge[j]]
+                    else:
+                        h, g = hubs.to[j], hub
+                        rate = graph.log_rate[hubs.edge[j] ^ 1] + graph.log_rate[out ^ 1]
+                    if stale[h, g]:
+                        continue
+                    if hubs.two_node[h, g, 0] == node:
+                        if rate >= hubs.two_rate[h, g, 1] and rate > -np.inf:
+                            hubs.two_rate[h, g, 0] = rate
+                            continue
+                    elif hubs.two_node[h, g, 1] == node:
+                        if rate > hubs.two_rate[h, g, 0]:
+                            hubs.two_rate[h, g, 1], hubs.two_node[h, g, 1] = (
+                                hubs.two_rate[h, g, 0],
+                                hubs.two_node[h, g, 0],
+                            )
+                            hubs.two_rate[h, g, 0], hubs.two_node[h, g, 0] = rate, node
+                            continue
+                        if rate >= hubs.two_rate[h, g, 1]:
+                            hubs.two_rate[h, g, 1] = rate
+                            continue
+                    else:
+                        insert_two(hubs, h, g, node, rate)
+                        continue
+                    stale[h, g] = True
+                    marked[marks, 0], marked[marks, 1] = h, g
+                    marks += 1
+    for i in range(marks):
+        fill_two(graph, hubs, marked[i, 0], marked[i, 1])
+        stale[marked[i, 0], marked[i, 1]] = False
+    marks = 0
+    for i in range(pairs.size):
+        for j in range(hubs.path_start[pairs[i]], hubs.path_start[pairs[i] + 1]):
+            at = hubs.path_of[j]
+            h, g = hubs.paths[at, 3] // size, hubs.paths[at, 3] % size
+            if stale[h, g]:
+                continue
+            rate = path_rate(graph, hubs, at)
+            if rate >= hubs.three_rate[h, g] and rate > -np.inf:
+                hubs.three_rate[h, g], hubs.three_path[h, g] = rate, at
+            elif hubs.three_path[h, g] == at:
+                stale[h, g] = True
+                marked[marks, 0], marked[marks, 1] = h, g
+                marks += 1
+    for i in range(marks):
+        fill_three(graph, hubs, marked[i, 0], marked[i, 1])
