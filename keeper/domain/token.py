@@ -25,6 +25,7 @@ class VenueKind(StrEnum):
     PANCAKESWAP_V3 = "pancakeswap_v3"
     BALANCER_V2_WEIGHTED = "balancer_v2_weighted"
     BALANCER_V2_STABLE = "balancer_v2_stable"
+    CURVE_STABLESWAP = "curve_stableswap"
     SOLIDLY_VOLATILE = "solidly_volatile"
     SOLIDLY_STABLE = "solidly_stable"
 

@@ -15,6 +15,7 @@ from keeper.domain.units import Address
 from keeper.market.venues.balancer_v2_stable import BalancerV2StablePool
 from keeper.market.venues.balancer_v2_weighted import BalancerV2WeightedPool
 from keeper.market.venues.base import InsufficientLiquidity, Pool
+from keeper.market.venues.curve_stableswap import CurveStableSwapPool
 from keeper.market.venues.fields import read_text
 from keeper.market.venues.multi import MultiTokenPool, PairView, read_pair
 from keeper.market.venues.solidly import SolidlyStablePool, SolidlyVolatilePool
@@ -24,6 +25,7 @@ from keeper.market.venues.uniswap_v3 import PancakeSwapV3Pool, UniswapV3Pool
 __all__ = [
     "BalancerV2StablePool",
     "BalancerV2WeightedPool",
+    "CurveStableSwapPool",
     "InsufficientLiquidity",
     "MultiTokenPool",
     "PairView",
@@ -43,6 +45,7 @@ _READERS: dict[VenueKind, Callable[[Mapping[str, Any]], Pool]] = {
     VenueKind.PANCAKESWAP_V3: PancakeSwapV3Pool.from_json,
     VenueKind.BALANCER_V2_WEIGHTED: BalancerV2WeightedPool.from_json,
     VenueKind.BALANCER_V2_STABLE: BalancerV2StablePool.from_json,
+    VenueKind.CURVE_STABLESWAP: CurveStableSwapPool.from_json,
     VenueKind.SOLIDLY_VOLATILE: SolidlyVolatilePool.from_json,
     VenueKind.SOLIDLY_STABLE: SolidlyStablePool.from_json,
 }

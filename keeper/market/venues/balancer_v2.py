@@ -20,8 +20,8 @@ from keeper.domain.units import Address, Hash32, to_address, to_hash32
 from keeper.market.venues import fixed_point as fp
 from keeper.market.venues.arithmetic import div_up
 from keeper.market.venues.base import InsufficientLiquidity
-from keeper.market.venues.fields import FEE_DENOMINATOR, MAX_UINT112, read, read_int, read_text, signed, to_int, words
-from keeper.market.venues.multi import MultiTokenPool, read_token_list
+from keeper.market.venues.fields import FEE_DENOMINATOR, MAX_UINT112, read, read_int, read_text, signed, words
+from keeper.market.venues.multi import MultiTokenPool, read_ints, read_token_list
 
 VAULT = Address("0xBA12222222228d8Ba445958a75a0704d566BF2C8")
 """The same address on every chain that has it."""
@@ -135,14 +135,6 @@ def read_common(state: Mapping[str, Any], most_tokens: int) -> dict[str, Any]:
         "swap_fee": read_int(state, "swap_fee", 0, fp.ONE - 1),
         "balances": read_ints(state, "balances", len(tokens), 0, MAX_UINT112),
     }
-
-
-def read_ints(state: Mapping[str, Any], name: str, count: int, low: int, high: int) -> tuple[int, ...]:
-    """A list of ``count`` integers of ``low..high``."""
-    values = read(state, name)
-    if not isinstance(values, list) or len(values) != count:
-        raise InputError(name, values, f"Give a list of {count} integers, one a token.")
-    return tuple(to_int(value, f"{name}[{number}]", low, high) for number, value in enumerate(values))
 
 
 def _address(topic: bytes) -> Address:

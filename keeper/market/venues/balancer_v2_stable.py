@@ -14,9 +14,10 @@ from typing import Any, Self
 
 from keeper.domain.token import VenueKind
 from keeper.market.venues import fixed_point as fp
-from keeper.market.venues.balancer_v2 import BalancerV2Pool, read_common, read_ints
+from keeper.market.venues.balancer_v2 import BalancerV2Pool, read_common
 from keeper.market.venues.base import InsufficientLiquidity
 from keeper.market.venues.fields import read_int
+from keeper.market.venues.multi import read_ints
 from keeper.market.venues.stable_math import (
     AMP_PRECISION,
     calc_in_given_out,

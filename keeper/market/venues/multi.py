@@ -12,7 +12,7 @@ from keeper.domain.errors import InputError
 from keeper.domain.token import VenueKind
 from keeper.domain.units import Address, to_address
 from keeper.market.venues.base import check_amount
-from keeper.market.venues.fields import read
+from keeper.market.venues.fields import read, to_int
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +176,14 @@ def read_token_list(state: Mapping[str, Any], most: int) -> tuple[Address, ...]:
     if len(set(read_)) != len(read_):
         raise InputError("tokens", tokens, "Name each token once.")
     return read_
+
+
+def read_ints(state: Mapping[str, Any], name: str, count: int, low: int, high: int) -> tuple[int, ...]:
+    """A list of ``count`` integers of ``low..high``."""
+    values = read(state, name)
+    if not isinstance(values, list) or len(values) != count:
+        raise InputError(name, values, f"Give a list of {count} integers, one a token.")
+    return tuple(to_int(value, f"{name}[{number}]", low, high) for number, value in enumerate(values))
 
 
 def read_pair(state: Mapping[str, Any]) -> tuple[Address, Address] | None:
