@@ -62,6 +62,10 @@ class Settings(BaseSettings):
     max_reverts: int = Field(3, gt=0, description="reverted transactions in a row that stop trading")
     max_plans_per_block: int = Field(8, gt=0, description="transactions sent for one block")
     journal_depth: int = Field(64, gt=0, description="blocks that the book can undo")
+    confirmations: int = Field(1, gt=0, description="blocks, the trade's own included, after which it is booked")
+    reinvestment_bps: int = Field(
+        5_000, ge=0, le=10_000, description="share of each net profit that becomes trading capital, basis points"
+    )
     panel_port: int = Field(7860, ge=0, lt=65_536, description="0 picks a free one")
 
     @field_validator("executor", "weth", mode="before")

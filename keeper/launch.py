@@ -21,6 +21,7 @@ from keeper.embedded.postgres import EmbeddedPostgres
 from keeper.embedded.process import ManagedProcess
 from keeper.embedded.valkey import EmbeddedValkey
 from keeper.execution.deployment import load_deployment
+from keeper.store.journal import Journal
 from keeper.store.migrations import upgrade
 from keeper.store.queries import Ledger
 from keeper.supervisor import keep_up, must_run
@@ -96,17 +97,20 @@ async def _until_done(trading: asyncio.Task[UUID], watches: list[asyncio.Task[No
 
 
 async def summarize(database_url: str, run_id: UUID) -> dict[str, Any]:
-    """The figures of a run from the ledger; wei as strings."""
-    ledger = Ledger(database_url)
+    """The figures of a run from the ledger; wei as strings. ``ledger_diff_wei`` is None without a reconciliation."""
+    ledger, journal = Ledger(database_url), Journal(database_url)
     try:
-        summary = await ledger.run_summary(run_id)
+        summary = {**await ledger.run_summary(run_id), "ledger_diff_wei": await journal.difference(run_id)}
     finally:
         await ledger.close()
-    shown = {name: str(value) if name.endswith("_wei") else value for name, value in summary.items()}
+        await journal.close()
+    shown: dict[str, Any] = {
+        name: str(value) if name.endswith("_wei") and value is not None else value for name, value in summary.items()
+    }
     log.info(
         "%(blocks)d blocks, %(opportunities)d opportunities, %(submitted)d submitted, %(landed)d landed, "
         "%(lost)d lost, %(reverted)d reverted; predicted %(predicted_wei)s wei, realised %(realised_wei)s wei, "
-        "%(mismatched)d mismatched",
+        "%(mismatched)d mismatched; books and chain differ by %(ledger_diff_wei)s wei",
         shown,
     )
     return shown

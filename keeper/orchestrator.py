@@ -26,6 +26,7 @@ from keeper.risk.gate import RiskGate
 from keeper.selection.disjoint import choose
 from keeper.selection.rules import Rules
 from keeper.store.bus import EventBus
+from keeper.treasury.treasurer import Treasurer
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class Orchestrator:
         rules: Rules,
         gate: RiskGate,
         execution: AtomicExecution,
+        treasurer: Treasurer,
         outbox: Outbox,
         bus: EventBus,
         max_plans: int,
@@ -71,6 +73,7 @@ class Orchestrator:
         self._rules = rules
         self._gate = gate
         self._execution = execution
+        self._treasurer = treasurer
         self._outbox = outbox
         self._bus = bus
         self._max_plans = max_plans
@@ -158,7 +161,7 @@ class Orchestrator:
         watch = Stopwatch()
         changed = self._apply(event)
         watch.lap("book")
-        trades = await self._settle(event)
+        trades, fates = await self._settle(event)
         watch.lap("settle")
         found = self._discover(event, changed | self._unseen) if trading else []
         self._unseen = frozenset()
@@ -174,6 +177,8 @@ class Orchestrator:
                 stage_ns=watch.stages,
             )
             self._outbox.block(report)
+        # only now, so that the books never delay a plan
+        self._outbox.entries(self._treasurer.observe(event.header, trades, fates))
         await self._outbox.flush()
         await self._bus.block(event.header, seen_at=event.seen_at, opportunities=len(found))
         self._say(event, len(changed), len(found), sent, trades)
@@ -188,13 +193,13 @@ class Orchestrator:
         self._book = book
         self._unseen = frozenset(book.pools)
 
-    async def _settle(self, event: BlockEvent) -> list[Trade]:
+    async def _settle(self, event: BlockEvent) -> tuple[list[Trade], list[FateChange]]:
         try:
             trades, fates = await self._execution.settle(event)
         except (ComponentError, RpcError) as error:
             # what was sent stays open and is looked at again with the next block
             log.error("%s", error)
-            return []
+            return [], []
         self._gate.observe(trades)
         self._outbox.trades(trades)
         await self._note(fates)
@@ -203,7 +208,7 @@ class Orchestrator:
         # the search looks at what changed: what is still there because we missed it has to be named to be seen again
         self._unseen |= {pool for trade in trades if trade.status is TradeStatus.LOST for pool in _pools(trade)}
         self._net += sum(trade.net for trade in trades if trade.status is TradeStatus.LANDED)
-        return trades
+        return trades, fates
 
     def _discover(self, event: BlockEvent, changed: frozenset[Address]) -> list[Opportunity]:
         view = MarketView(

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
+from keeper.domain.booking import Entry
 from keeper.domain.errors import ComponentError
 from keeper.domain.opportunity import FateChange, Opportunity
 from keeper.domain.protocols import BlockReport, Recorder
@@ -38,6 +39,9 @@ class Outbox:
 
     def trades(self, trades: Sequence[Trade]) -> None:
         self._add("trades", trades)
+
+    def entries(self, entries: Sequence[Entry]) -> None:
+        self._add("entries", entries)
 
     def block(self, report: BlockReport) -> None:
         self._waiting.append(("block", report))

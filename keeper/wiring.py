@@ -35,14 +35,17 @@ from keeper.execution.tracker import Tracker
 from keeper.feeds.blocks import BlockFeed
 from keeper.market.book import Book, ReorgTooDeep
 from keeper.market.loader import load_pools, read_pool_specs, read_token_list
-from keeper.market.node import Node
+from keeper.market.node import Node, RpcError
 from keeper.orchestrator import Orchestrator
 from keeper.outbox import Outbox
 from keeper.risk.gate import RiskGate
 from keeper.selection.rules import Rules
 from keeper.store.bus import EventBus
 from keeper.store.control import ControlListener
+from keeper.store.journal import Journal, book_of
 from keeper.store.recorder import PostgresRecorder, new_run
+from keeper.treasury.auditor import Auditor
+from keeper.treasury.treasurer import Treasurer
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +119,26 @@ async def trade(settings: Settings, stores: Stores, chain: Chain, *, blocks: int
             executor=chain.deployment.executor,
             operator=chain.deployment.operator,
         )
+        journal = Journal(stores.database_url)
+        stack.push_async_callback(journal.close)
+        treasurer = Treasurer(
+            book=book_of(settings.network, run.id),
+            token=settings.weth,
+            confirmations=settings.confirmations,
+            reinvestment_bps=settings.reinvestment_bps,
+            depth=settings.journal_depth,
+        )
+        auditor = Auditor(
+            node,
+            journal,
+            book=treasurer.book,
+            chain_id=settings.chain_id,
+            token=settings.weth,
+            executor=settings.executor or chain.deployment.executor,
+            operator=chain.deployment.operator,
+        )
+        if settings.mode is not Mode.PAPER:
+            await recorder.entries(await auditor.open(book.header.number))
         kill_switch = KillSwitch(settings.home)
         orchestrator = Orchestrator(
             chain_id=settings.chain_id,
@@ -125,6 +148,7 @@ async def trade(settings: Settings, stores: Stores, chain: Chain, *, blocks: int
             rules=Rules(settings.weth, Wei(settings.min_profit_wei), settings.max_gas_share_bps),
             gate=RiskGate(settings.max_loan_wei, settings.max_reverts),
             execution=await _execution(stack, settings, chain, node, kill_switch),
+            treasurer=treasurer,
             outbox=Outbox(recorder),
             bus=bus,
             max_plans=settings.max_plans_per_block,
@@ -151,7 +175,27 @@ async def trade(settings: Settings, stores: Stores, chain: Chain, *, blocks: int
                 orchestrator.restart_at(book)
         finally:
             await orchestrator.finish()
+        if settings.mode is not Mode.PAPER:
+            await _reconcile(auditor, treasurer, recorder)
         return run.id
+
+
+async def _reconcile(auditor: Auditor, treasurer: Treasurer, recorder: PostgresRecorder) -> None:
+    """Hold the books against the chain and write down what was found."""
+    if treasurer.head is None:
+        return
+    try:
+        found = await auditor.compare(treasurer.booked_up_to(treasurer.head))
+    except (ComponentError, RpcError) as error:
+        log.error("%s The books are not compared with the chain.", error)
+        return
+    await recorder.reconciliations(found)
+    for one in found:
+        if one.difference:
+            log.error(
+                "%s: the books say %d of %s at block %d, the chain %d",
+                *(one.account, one.booked, one.token, one.block_number, one.on_chain),
+            )
 
 
 async def _execution(

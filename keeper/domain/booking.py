@@ -138,6 +138,23 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """What the books say an account holds beside what the chain says at the end of a block; raw units."""
+
+    book: str
+    chain_id: int
+    block_number: int
+    account: Account
+    token: Address
+    booked: int
+    on_chain: int
+
+    @property
+    def difference(self) -> int:
+        return self.booked - self.on_chain
+
+
+@dataclass(frozen=True, slots=True)
 class Balance:
     """The sum of an account's legs.
 

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from keeper.domain.booking import Entry
 from keeper.domain.chain import BlockHeader
 from keeper.domain.opportunity import FateChange, Opportunity
 from keeper.domain.trade import Trade
@@ -58,5 +59,7 @@ class Recorder(Protocol):
     async def fates(self, changes: Sequence[FateChange]) -> None: ...
 
     async def trades(self, trades: Sequence[Trade]) -> None: ...
+
+    async def entries(self, entries: Sequence[Entry]) -> None: ...
 
     async def block(self, report: BlockReport) -> None: ...

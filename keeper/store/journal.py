@@ -20,7 +20,7 @@ from keeper.domain.units import to_address
 from keeper.store.columns import WeiNumeric
 from keeper.store.database import async_engine, away
 from keeper.store.documents import clean
-from keeper.store.models import JournalEntryRow, JournalLegRow
+from keeper.store.models import JournalEntryRow, JournalLegRow, ReconciliationRow
 from keeper.store.transactions import Transactions
 
 
@@ -145,6 +145,18 @@ class Journal:
         )
         async with self._reading() as connection:
             return (await connection.execute(query)).scalar()
+
+    async def difference(self, run: UUID) -> int | None:
+        """By how much books and chain differed when ``run`` ended, summed over the accounts, raw units.
+
+        None when they were not compared: in paper mode nothing is booked.
+        """
+        query = select(func.sum(func.abs(ReconciliationRow.booked - ReconciliationRow.on_chain))).where(
+            ReconciliationRow.run_id == run
+        )
+        async with self._reading() as connection:
+            total = (await connection.execute(query)).scalar()
+        return None if total is None else int(total)
 
     async def entries(self, book: str, kinds: Sequence[EntryKind] = tuple(EntryKind)) -> list[dict[str, Any]]:
         """The entries of ``book``, oldest first, each with its ``legs``."""

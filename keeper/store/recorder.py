@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from keeper.domain.booking import Entry
+from keeper.domain.booking import Entry, Reconciliation
 from keeper.domain.errors import InputError
 from keeper.domain.opportunity import Fate, FateChange, Opportunity
 from keeper.domain.protocols import BlockReport
@@ -23,7 +23,7 @@ from keeper.domain.trade import Trade
 from keeper.store import journal
 from keeper.store.documents import chain_name, clean, clean_text, route_document, trade_document
 from keeper.store.fates import require_transition
-from keeper.store.models import BlockRow, FateRow, OpportunityRow, RunRow, TokenRow, TradeRow
+from keeper.store.models import BlockRow, FateRow, OpportunityRow, ReconciliationRow, RunRow, TokenRow, TradeRow
 from keeper.store.transactions import Transactions
 
 _TRADE_NAMES = UUID("6a3b4b0e-5f7e-4c55-9d0a-0b7a3c0f1d52")
@@ -159,6 +159,16 @@ class PostgresRecorder:
             InputError: an entry of the same key with other lines is booked; nothing of this call is written.
         """
         await self._write(lambda connection: journal.post(connection, entries, self.run.id), entries)
+
+    async def reconciliations(self, found: Sequence[Reconciliation]) -> None:
+        """Write down how books and chain compare."""
+        now = datetime.now(UTC)
+        rows = [{"id": uuid4(), "run_id": self.run.id, "at": now, **asdict(one)} for one in found]
+
+        async def write(connection: AsyncConnection) -> None:
+            await connection.execute(insert(ReconciliationRow).on_conflict_do_nothing(), rows)
+
+        await self._write(write, rows)
 
     async def block(self, report: BlockReport) -> None:
         """Write down a block; one of the same number in the same run is replaced."""

@@ -61,6 +61,12 @@ class Treasurer:
         self._depth = max(depth, confirmations)
         self._followed: dict[UUID, Followed] = {}
         self._headers: dict[int, BlockHeader] = {}
+        self._head: int | None = None
+
+    @property
+    def head(self) -> int | None:
+        """The last block that was observed."""
+        return self._head
 
     @property
     def waiting(self) -> int:
@@ -83,6 +89,7 @@ class Treasurer:
                 decided plan says that a reorg has dropped its block; a final fate without a new trade says that the
                 outcome is the one before the reorg.
         """
+        self._head = header.number
         self._headers[header.number] = header
         entries: list[Entry] = []
         decided = {trade.plan.opportunity.id: trade for trade in trades}

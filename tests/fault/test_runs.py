@@ -56,11 +56,12 @@ def test_a_seeded_run_is_exact_and_repeatable(home: Path, background: Background
     assert first == second
     assert set(first) == {
         *("blocks", "opportunities", "submitted", "landed", "lost", "reverted"),
-        *("predicted_wei", "realised_wei", "mismatched"),
+        *("predicted_wei", "realised_wei", "mismatched", "ledger_diff_wei"),
     }
     assert first["blocks"] == BLOCKS
     assert first["landed"] >= BLOCKS
     assert first["mismatched"] == 0
+    assert first["ledger_diff_wei"] == "0", "the books hold what the chain holds"
     assert first["predicted_wei"] == first["realised_wei"]
     assert int(first["realised_wei"]) > 0
 
@@ -86,6 +87,7 @@ def test_a_rival_wins_races_and_nothing_is_mispredicted(home: Path) -> None:
     assert summary["landed"] > 0
     assert summary["mismatched"] == 0
     assert summary["reverted"] == 0
+    assert summary["ledger_diff_wei"] == "0"
 
 
 def test_outages_are_survived_and_the_end_is_clean(home: Path, background: BackgroundLoop) -> None:
@@ -107,6 +109,7 @@ def test_outages_are_survived_and_the_end_is_clean(home: Path, background: Backg
     assert status == 0, "\n".join(keeper.lines)
     assert summary is not None
     assert summary["mismatched"] == 0
+    assert summary["ledger_diff_wei"] == "0", "no outage costs the books an entry"
     assert summary["predicted_wei"] == summary["realised_wei"]
     assert processes_of(home) == {}, "nothing that was started is left"
     open_ended = read_ledger(
