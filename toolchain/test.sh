@@ -5,7 +5,9 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . toolchain/env.sh
 
-UNIT=(.venv/bin/python -m pytest -p no:ape_test --ignore=tests/fork --durations=10)
+UNIT=(.venv/bin/python -m pytest -p no:ape_test --ignore=tests/fork --ignore=tests/browser --durations=10)
+# apart from the others: Playwright keeps an event loop running in the thread of the tests
+BROWSER=(.venv/bin/python -m pytest -p no:ape_test tests/browser)
 FORK=(.venv/bin/python -m tests.fork)
 summary=()
 
@@ -29,6 +31,7 @@ stage "mypy" .venv/bin/mypy
 stage "import-linter" .venv/bin/lint-imports
 [ "${1:-}" = --lint-only ] && exit
 stage "pytest" "${UNIT[@]}" "$@"
+stage "pytest in the browser" "${BROWSER[@]}" "$@"
 if [ -d tests/fork ]; then stage "ape test" "${FORK[@]}"; fi
 printf '\nAll passed:\n'
 printf '%s\n' "${summary[@]}"
