@@ -13,7 +13,7 @@ from keeper.domain.chain import BlockHeader
 from keeper.domain.token import VenueKind
 from keeper.market.multicall import BATCH_CALLS, Call, aggregate
 from keeper.market.node import Node
-from keeper.market.readers import balancer_v2, curve_stableswap, pancakeswap_v3, solidly
+from keeper.market.readers import balancer_v2, curve_stableswap, pancakeswap_v3, solidly, uniswap_v4
 from keeper.market.readers.answers import Ask, PoolPlace, Unreadable
 from keeper.market.venues.base import Pool
 
@@ -29,6 +29,7 @@ _READERS: Mapping[VenueKind, Callable[[Ask, Sequence[PoolPlace]], Awaitable[list
     VenueKind.BALANCER_V2_WEIGHTED: balancer_v2.read,
     VenueKind.BALANCER_V2_STABLE: balancer_v2.read,
     VenueKind.CURVE_STABLESWAP: curve_stableswap.read,
+    VenueKind.UNISWAP_V4: uniswap_v4.read,
     VenueKind.SOLIDLY_VOLATILE: solidly.read,
     VenueKind.SOLIDLY_STABLE: solidly.read,
 }

@@ -21,6 +21,7 @@ from keeper.market.venues.multi import MultiTokenPool, PairView, read_pair
 from keeper.market.venues.solidly import SolidlyStablePool, SolidlyVolatilePool
 from keeper.market.venues.uniswap_v2 import UniswapV2Pool
 from keeper.market.venues.uniswap_v3 import PancakeSwapV3Pool, UniswapV3Pool
+from keeper.market.venues.uniswap_v4 import UniswapV4Pool
 
 __all__ = [
     "BalancerV2StablePool",
@@ -35,6 +36,7 @@ __all__ = [
     "SolidlyVolatilePool",
     "UniswapV2Pool",
     "UniswapV3Pool",
+    "UniswapV4Pool",
     "load",
     "quote",
 ]
@@ -46,6 +48,7 @@ _READERS: dict[VenueKind, Callable[[Mapping[str, Any]], Pool]] = {
     VenueKind.BALANCER_V2_WEIGHTED: BalancerV2WeightedPool.from_json,
     VenueKind.BALANCER_V2_STABLE: BalancerV2StablePool.from_json,
     VenueKind.CURVE_STABLESWAP: CurveStableSwapPool.from_json,
+    VenueKind.UNISWAP_V4: UniswapV4Pool.from_json,
     VenueKind.SOLIDLY_VOLATILE: SolidlyVolatilePool.from_json,
     VenueKind.SOLIDLY_STABLE: SolidlyStablePool.from_json,
 }
