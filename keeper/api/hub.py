@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from redis.exceptions import RedisError
 
 from keeper.store.bus import EVENTS, connect
+from keeper.store.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +64,7 @@ class Hub:
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end(self._task)
             self._task = None
 
     @property

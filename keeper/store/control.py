@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from keeper.domain.errors import ComponentError
 from keeper.store.bus import CONTROL, connect
 from keeper.store.documents import clean
+from keeper.store.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +91,7 @@ class ControlListener:
 
     async def close(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end(self._task)
             self._task = None
 
     async def _listen(self) -> None:
