@@ -7,12 +7,12 @@ from typing import Any
 from keeper.domain.route import Route
 from keeper.domain.trade import Trade
 
-_CHAINS = {1: "ethereum", 10: "optimism", 137: "polygon", 8453: "base", 42161: "arbitrum"}
+CHAINS = {1: "ethereum", 10: "optimism", 137: "polygon", 8453: "base", 42161: "arbitrum"}
 
 
 def chain_name(chain_id: int) -> str:
     """The name of a chain in the ``chain`` column; ``chain-<id>`` for one without a name here."""
-    return _CHAINS.get(chain_id, f"chain-{chain_id}")
+    return CHAINS.get(chain_id, f"chain-{chain_id}")
 
 
 def clean_text(text: str) -> str:
