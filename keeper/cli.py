@@ -6,13 +6,16 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from keeper.config import Mode, Settings, load_settings
 from keeper.domain.errors import OrionError
+
+if TYPE_CHECKING:
+    from keeper.store.access import Grant, TokenBook
 
 
 class Failure(click.ClickException):
@@ -132,10 +135,7 @@ def doctor(as_json: bool) -> None:
 def show_settings(as_json: bool) -> None:
     """List every setting with its variable, its value in force and what it means."""
     settings = _settings()
-    shown = {
-        name: (None if value is None else "(set, not shown)") if not Settings.model_fields[name].repr else value
-        for name, value in json.loads(settings.model_dump_json()).items()
-    }
+    shown = settings.public()
     for name, info in Settings.model_fields.items():
         click.echo(f"ORION_{name.upper()} = {shown[name]}    {info.description or ''}", err=True)
     if as_json:
@@ -151,6 +151,98 @@ def panel(as_json: bool) -> None:
     _run(serve_panel(_settings()))
     if as_json:
         _print_json({"stopped": True})
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at; others need --no-panel.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=None, help="0, or a taken one, picks a free port.")
+@click.option("--panel/--no-panel", default=True, help="Serve Mission Control on the same port; default: yes.")
+@AS_JSON
+def api(host: str, port: int | None, panel: bool, as_json: bool) -> None:
+    """Serve the API on the database and bus given by ORION_DATABASE_URL and ORION_REDIS_URL.
+
+    `keeper run` does so by itself. Every path but /healthz and /readyz needs a token; docs/api.md tells more.
+    """
+    from keeper.launch import serve_api
+
+    _run(serve_api(_settings(panel_port=port), host=host, with_panel=panel))
+    if as_json:
+        _print_json({"stopped": True})
+
+
+@main.group()
+def token() -> None:
+    """Tokens for the API: make, list and revoke them.
+
+    \b
+    keeper token create --role viewer --name grafana
+    keeper token list
+    keeper token revoke grafana
+    """
+
+
+async def _with_tokens(work: Callable[[TokenBook], Awaitable[Any]]) -> Any:
+    from keeper.launch import opened_database
+    from keeper.store.access import TokenBook
+
+    async with opened_database(_settings()) as url:
+        book = TokenBook(url)
+        try:
+            return await work(book)
+        finally:
+            await book.close()
+
+
+def _grant_document(grant: Grant) -> dict[str, object]:
+    return {
+        "name": grant.name,
+        "role": grant.role.value,
+        "key": grant.key,
+        "created_at": grant.created_at.isoformat(),
+        "revoked_at": None if grant.revoked_at is None else grant.revoked_at.isoformat(),
+    }
+
+
+@token.command("create")
+@click.option("--role", type=click.Choice(["viewer", "operator", "treasurer"]), required=True, help="What it may do.")
+@click.option("--name", required=True, help="Whose it is; stands in the record of every action.")
+@AS_JSON
+def token_create(role: str, name: str, as_json: bool) -> None:
+    """Make a token and print it, this once: only its hash is kept.
+
+    A viewer looks at everything, an operator also pauses, resumes and halts, a treasurer also moves money.
+    """
+    from keeper.store.access import Role
+
+    secret, grant = _run(_with_tokens(lambda book: book.create(name, Role(role))))
+    click.echo(f"token {grant.name!r}, role {grant.role.value}; keep it safe, it is not shown again", err=True)
+    if as_json:
+        _print_json({**_grant_document(grant), "token": secret})
+    else:
+        click.echo(secret)
+
+
+@token.command("list")
+@AS_JSON
+def token_list(as_json: bool) -> None:
+    """List every token there ever was, without its secret."""
+    grants = [_grant_document(grant) for grant in _run(_with_tokens(lambda book: book.all()))]
+    for grant in grants:
+        ended = f"revoked {grant['revoked_at']}" if grant["revoked_at"] else "valid"
+        click.echo(f"{grant['name']}  {grant['role']}  made {grant['created_at']}  {ended}", err=True)
+    if as_json:
+        _print_json({"tokens": grants})
+
+
+@token.command("revoke")
+@click.argument("name")
+@AS_JSON
+def token_revoke(name: str, as_json: bool) -> None:
+    """End the token NAME; requests with it are refused from this moment."""
+    grant = _run(_with_tokens(lambda book: book.revoke(name)))
+    click.echo(f"token {grant.name!r} is revoked", err=True)
+    if as_json:
+        _print_json(_grant_document(grant))
 
 
 @main.group()

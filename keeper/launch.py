@@ -9,7 +9,8 @@ import secrets
 import signal
 import sys
 import time
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 PANEL_START_SECONDS = 120.0
 REPLICA_REMEDY = "Start the keeper again: the replica begins afresh, the ledger is kept."
 NETWORK_BLOCK_SECONDS = 12
+LOOPBACK_HOSTS = ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,9 +223,15 @@ def _real_chain(settings: Settings) -> Chain:
 
 
 async def _open_panel(stack: AsyncExitStack, settings: Settings, stores: Stores) -> None:
-    """Start the panel in a process of its own, so that drawing never delays a block."""
-    environment = {**os.environ, "ORION_DATABASE_URL": stores.database_url, "ORION_REDIS_URL": stores.redis_url}
-    argv = [sys.executable, "-m", "keeper.panel", "--port", str(settings.panel_port)]
+    """Start panel and API in a process of their own, so that drawing never delays a block."""
+    environment = {
+        **os.environ,
+        "ORION_DATABASE_URL": stores.database_url,
+        "ORION_REDIS_URL": stores.redis_url,
+        "ORION_NETWORK": settings.network,
+        "ORION_MODE": settings.mode.value,
+    }
+    argv = [sys.executable, "-m", "keeper.cli", "api", "--port", str(settings.panel_port)]
     process = ManagedProcess("panel", argv, log_dir=settings.log_dir, env=environment)
     stack.push_async_callback(process.stop)
     try:
@@ -237,6 +245,7 @@ async def _open_panel(stack: AsyncExitStack, settings: Settings, stores: Stores)
         log.error("%s The keeper goes on without it.", error)
     else:
         log.info("panel: %s", _panel_url(process))
+        log.info("api: %s/openapi.json; `keeper token create` makes a token for it", _panel_url(process))
 
 
 def _panel_url(process: ManagedProcess) -> str | None:
@@ -252,3 +261,48 @@ async def serve_panel(settings: Settings) -> None:
         missing = "ORION_DATABASE_URL" if settings.database_url is None else "ORION_REDIS_URL"
         raise InputError(missing, None, "Name the stores of a running keeper; `keeper run` serves a panel of its own.")
     await serve(LOOPBACK, settings.panel_port, settings.database_url, settings.redis_url)
+
+
+async def serve_api(settings: Settings, *, host: str, with_panel: bool) -> None:
+    """Serve the API, and Mission Control on the same port, until it is stopped."""
+    from keeper.api import server
+    from keeper.api.app import build
+    from keeper.panel.server import bind
+
+    if settings.database_url is None or settings.redis_url is None:
+        missing = "ORION_DATABASE_URL" if settings.database_url is None else "ORION_REDIS_URL"
+        raise InputError(missing, None, "Name the stores of a running keeper; `keeper run` serves an API of its own.")
+    if with_panel and host not in LOOPBACK_HOSTS:
+        remedy = "Mission Control asks for no token: serve it on loopback, or leave it out with --no-panel."
+        raise InputError("--host", host, remedy)
+    application: Any = build(settings.database_url, settings.redis_url, settings.public())
+    listener = bind(host, settings.panel_port)
+    address = f"http://{host}:{listener.getsockname()[1]}"
+    if with_panel:
+        from keeper.panel.app import build as build_panel
+
+        panel = await asyncio.to_thread(build_panel, settings.database_url, settings.redis_url)
+        application = server.Beside(application, panel)
+
+    def announce() -> None:
+        if with_panel:
+            print(f"panel: {address}", file=sys.stderr, flush=True)
+        print(f"api: {address}", file=sys.stderr, flush=True)
+
+    await server.serve(application, listener, announce)
+
+
+@asynccontextmanager
+async def opened_database(settings: Settings) -> AsyncIterator[str]:
+    """The URL of the migrated database: the one that is named, or the private one, started for now unless it runs."""
+    async with AsyncExitStack() as stack:
+        url = settings.database_url
+        if url is None:
+            postgres = EmbeddedPostgres(settings.home, settings.log_dir)
+            url = postgres.running_url()
+            if url is None:
+                settings.log_dir.mkdir(parents=True, exist_ok=True)
+                await stack.enter_async_context(postgres)
+                url = postgres.url
+        await asyncio.to_thread(upgrade, url)
+        yield url

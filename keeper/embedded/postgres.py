@@ -46,6 +46,20 @@ class EmbeddedPostgres(EmbeddedServer):
     def url(self) -> str:
         return f"postgresql+psycopg://{_ROLE}:{self._password}@127.0.0.1:{self.port}/{_DATABASE}"
 
+    def running_url(self) -> str | None:
+        """Where the server answers that another keeper of this home runs as its first instance; None without one."""
+        if not self.in_use():
+            return None
+        self._place = find_place(self.state_dir, self.kind)
+        try:
+            # the fourth line of PostgreSQL's own note is its port
+            port = int((self.data_dir / "postmaster.pid").read_text().splitlines()[3])
+            self._password = self._password_file.read_text().strip()
+        except (OSError, IndexError, ValueError):
+            return None
+        self._port = port
+        return self.url
+
     @property
     def place(self) -> Placement:
         if self._place is None:
