@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from keeper.domain.booking import Account, Balance, Entry, EntryKind, Leg
 from keeper.domain.errors import InputError
 from keeper.domain.units import to_address
 from keeper.store.columns import WeiNumeric
-from keeper.store.database import async_engine, away
 from keeper.store.documents import clean
 from keeper.store.models import JournalEntryRow, JournalLegRow, ReconciliationRow
 from keeper.store.transactions import Transactions
@@ -119,11 +116,13 @@ async def balances(connection: AsyncConnection, book: str, *, up_to_block: int |
 
 
 class Journal:
-    """The books for whoever is not a running keeper; every call raises `ComponentError` when the database is away."""
+    """The books for whoever reads them or is not a running keeper.
+
+    Args:
+        patience: seconds that a call goes on trying while the database is away; then it raises `ComponentError`.
+    """
 
     def __init__(self, url: str, *, patience: float = 3.0) -> None:
-        self._url = url
-        self._engine = async_engine(url)
         self._transactions = Transactions(url, patience=patience)
 
     async def post(self, entries: Sequence[Entry]) -> int:
@@ -132,8 +131,7 @@ class Journal:
 
     async def balances(self, book: str, *, up_to_block: int | None = None) -> list[Balance]:
         """`balances` as they are now."""
-        async with self._reading() as connection:
-            return await balances(connection, book, up_to_block=up_to_block)
+        return await self._transactions.run(lambda connection: balances(connection, book, up_to_block=up_to_block))
 
     async def latest_book(self, network: str) -> str | None:
         """The book of ``network`` that was written to last; a network beside replicas has one book only."""
@@ -143,19 +141,17 @@ class Journal:
             .order_by(JournalEntryRow.booked_at.desc())
             .limit(1)
         )
-        async with self._reading() as connection:
-            return (await connection.execute(query)).scalar()
+        found = await self._rows(query)
+        return str(found[0]["book"]) if found else None
 
     async def difference(self, run: UUID) -> int | None:
         """By how much books and chain differed when ``run`` ended, summed over the accounts, raw units.
 
         None when they were not compared: in paper mode nothing is booked.
         """
-        query = select(func.sum(func.abs(ReconciliationRow.booked - ReconciliationRow.on_chain))).where(
-            ReconciliationRow.run_id == run
-        )
-        async with self._reading() as connection:
-            total = (await connection.execute(query)).scalar()
+        differences = func.abs(ReconciliationRow.booked - ReconciliationRow.on_chain)
+        query = select(func.sum(differences).label("total")).where(ReconciliationRow.run_id == run)
+        total = (await self._rows(query))[0]["total"]
         return None if total is None else int(total)
 
     async def entries(self, book: str, kinds: Sequence[EntryKind] = tuple(EntryKind)) -> list[dict[str, Any]]:
@@ -165,22 +161,18 @@ class Journal:
             .where(JournalEntryRow.book == book, JournalEntryRow.kind.in_([kind.value for kind in kinds]))
             .order_by(JournalEntryRow.booked_at, JournalEntryRow.id)
         )
-        async with self._reading() as connection:
-            rows = [dict(row) for row in (await connection.execute(query)).mappings()]
-            legs = await _legs(connection, [row["id"] for row in rows])
+        rows = await self._rows(query)
+        legs = await self._transactions.run(lambda connection: _legs(connection, [row["id"] for row in rows]))
         return [row | {"legs": legs[row["id"]]} for row in rows]
 
     async def close(self) -> None:
         await self._transactions.close()
-        await self._engine.dispose()
 
-    @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[AsyncConnection]:
-        try:
-            async with self._engine.connect() as connection:
-                yield connection
-        except OperationalError as error:
-            raise away(self._url, error) from error
+    async def _rows(self, query: Select[*tuple[Any, ...]]) -> list[dict[str, Any]]:
+        async def read(connection: AsyncConnection) -> list[dict[str, Any]]:
+            return [dict(row) for row in (await connection.execute(query)).mappings()]
+
+        return await self._transactions.run(read)
 
 
 def book_of(network: str, run_id: UUID) -> str:
