@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-import importlib.metadata
 import logging
 import os
 import sys
@@ -14,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+import keeper
 from keeper.config import Mode, Settings
 from keeper.controls import Controls
 from keeper.discovery.search.engine import LoopSearch
@@ -102,7 +102,7 @@ async def trade(settings: Settings, stores: Stores, chain: Chain, *, blocks: int
             mode=settings.mode.value,
             network=settings.network,
             chain_id=settings.chain_id,
-            version=importlib.metadata.version("alpha-orion"),
+            version=keeper.__version__,
             seed=chain.seed,
         )
         recorder = await stack.enter_async_context(PostgresRecorder(stores.database_url, run))
