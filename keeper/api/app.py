@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+import keeper
 from keeper.api import problems
 from keeper.api.context import Context, Options
 from keeper.api.middleware import Guard
@@ -51,7 +51,7 @@ def build(
 
     app = FastAPI(
         title="Alpha-Orion",
-        version=importlib.metadata.version("alpha-orion"),
+        version=keeper.__version__,
         description=_DESCRIPTION,
         docs_url=None,
         redoc_url=None,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import time
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
+import keeper
 from keeper.api import schemas, views
 from keeper.api.access import Viewer
 from keeper.api.context import Context, Shared
@@ -21,7 +21,7 @@ router = APIRouter(tags=["health"])
 @router.get("/healthz")
 async def healthz(context: Shared) -> schemas.Health:
     """Answers while the process lives; needs no token."""
-    return schemas.Health(instance=context.instance, version=importlib.metadata.version("alpha-orion"))
+    return schemas.Health(instance=context.instance, version=keeper.__version__)
 
 
 @router.get(
