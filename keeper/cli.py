@@ -182,7 +182,7 @@ def token() -> None:
 
 
 async def _with_tokens(work: Callable[[TokenBook], Awaitable[Any]]) -> Any:
-    from keeper.launch import opened_database
+    from keeper.ledger_access import opened_database
     from keeper.store.access import TokenBook
 
     async with opened_database(_settings()) as url:

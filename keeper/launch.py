@@ -9,8 +9,7 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -290,19 +289,3 @@ async def serve_api(settings: Settings, *, host: str, with_panel: bool) -> None:
         print(f"api: {address}", file=sys.stderr, flush=True)
 
     await server.serve(application, listener, announce)
-
-
-@asynccontextmanager
-async def opened_database(settings: Settings) -> AsyncIterator[str]:
-    """The URL of the migrated database: the one that is named, or the private one, started for now unless it runs."""
-    async with AsyncExitStack() as stack:
-        url = settings.database_url
-        if url is None:
-            postgres = EmbeddedPostgres(settings.home, settings.log_dir)
-            url = postgres.running_url()
-            if url is None:
-                settings.log_dir.mkdir(parents=True, exist_ok=True)
-                await stack.enter_async_context(postgres)
-                url = postgres.url
-        await asyncio.to_thread(upgrade, url)
-        yield url
