@@ -175,7 +175,7 @@ def test_dust_pools_with_absurd_prices_do_not_crowd_out_a_deep_loop() -> None:
 def test_full_output_keeps_the_loops_with_the_largest_estimates(monkeypatch: pytest.MonkeyPatch) -> None:
     market = random_market(random.Random(5), 60)
     unbounded = search(market, LoopFilter())
-    monkeypatch.setattr("keeper.discovery.search.engine.MAX_LOOPS", 8)
+    monkeypatch.setattr("keeper.discovery.search.detection.MAX_LOOPS", 8)
     bounded = LoopSearch(market, [WETH])
     found = bounded.find(market, allow=LoopFilter())
     assert bounded.counters.cut_short == 1

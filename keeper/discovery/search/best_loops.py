@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import numpy as np
 
-from keeper.discovery.search.compiled import kernel
+from keeper.discovery.search.compiled import lean_kernel
 from keeper.discovery.search.hubs import Hubs
-from keeper.discovery.search.tables import BoolArray, Graph, IntArray
+from keeper.discovery.search.tables import BoolArray, Graph, IntArray, LongArray
 
 MAX_HOPS = 4
 
 
-@kernel
-def edge_to_hub(hubs: Hubs, node: int, hub: int) -> int:
-    """The edge from a node to a hub, -1 if there is none."""
-    if hubs.number[node] >= 0:
-        return int(hubs.direct[hubs.number[node], hub])
-    low, end = hubs.start[node], hubs.start[node + 1]
+@lean_kernel
+def edge_to_hub(start: LongArray, to: IntArray, edge: IntArray, node: int, hub: int) -> int:
+    """The edge from a node to a hub, -1 if there is none; ``start``, ``to`` and ``edge`` are those of `Hubs`."""
+    low, end = start[node], start[node + 1]
     high = end
     while low < high:
         middle = (low + high) >> 1
-        if hubs.to[middle] < hub:
+        if to[middle] < hub:
             low = middle + 1
         else:
             high = middle
-    if low < end and hubs.to[low] == hub:
-        return int(hubs.edge[low])
+    if low < end and to[low] == hub:
+        return int(edge[low])
     return -1
 
 
-@kernel
+@lean_kernel
 def best_two(graph: Graph, hubs: Hubs, source: int, target: int, excluded: int) -> tuple[float, int, int, int]:
     """The best path of two edges between nodes of which at least one is a hub: its rate, node and edges.
 
@@ -41,44 +39,47 @@ def best_two(graph: Graph, hubs: Hubs, source: int, target: int, excluded: int) 
         return hubs.two_rate[h, g, i], hubs.two_node[h, g, i], -1, -1
     best, best_node, best_first, best_second = -np.inf, -1, -1, -1
     spoke, hub = (source, g) if g >= 0 else (target, h)
+    rates, to, edge, start, hub_to, hub_edge = (graph.log_rate, graph.to, graph.edge, hubs.start, hubs.to, hubs.edge)
     for n in range(graph.start[spoke], graph.start[spoke + 1]):
-        node = graph.to[n]
+        node = to[n]
         if node == excluded:
             continue
-        first, second = graph.edge[n], edge_to_hub(hubs, node, hub)
+        first, second = edge[n], edge_to_hub(start, hub_to, hub_edge, node, hub)
         if second < 0:
             continue
         if g < 0:
             first, second = second ^ 1, first ^ 1
-        rate = graph.log_rate[first] + graph.log_rate[second]
+        rate = rates[first] + rates[second]
         if rate > best:
             best, best_node, best_first, best_second = rate, node, first, second
     return best, best_node, best_first, best_second
 
 
-@kernel
+@lean_kernel
 def best_loop_of_three(graph: Graph, hubs: Hubs, a: int, b: int, loop: IntArray) -> float:
     """Fill ``loop[1:3]`` with the best way b -> x -> a that makes an anchored loop; return its rate."""
     h, g = hubs.number[b], hubs.number[a]
+    start, to, hub_edge, rates = hubs.start, hubs.to, hubs.edge, graph.log_rate
     if 0 <= h < hubs.anchors or 0 <= g < hubs.anchors:
         best, node, loop[1], loop[2] = best_two(graph, hubs, b, a, -1)
         if node >= 0 and loop[1] < 0:
-            loop[1], loop[2] = edge_to_hub(hubs, node, h) ^ 1, edge_to_hub(hubs, node, g)
+            loop[1], loop[2] = edge_to_hub(start, to, hub_edge, node, h) ^ 1, edge_to_hub(start, to, hub_edge, node, g)
         return best
     best = -np.inf
     for anchor in range(hubs.anchors):
-        first, second = edge_to_hub(hubs, b, anchor), edge_to_hub(hubs, a, anchor)
-        if first >= 0 and second >= 0 and graph.log_rate[first] + graph.log_rate[second ^ 1] > best:
-            best = graph.log_rate[first] + graph.log_rate[second ^ 1]
+        first, second = edge_to_hub(start, to, hub_edge, b, anchor), edge_to_hub(start, to, hub_edge, a, anchor)
+        if first >= 0 and second >= 0 and rates[first] + rates[second ^ 1] > best:
+            best = rates[first] + rates[second ^ 1]
             loop[1], loop[2] = first, second ^ 1
     return best
 
 
-@kernel
+@lean_kernel
 def best_loop_of_four(graph: Graph, hubs: Hubs, a: int, b: int, loop: IntArray) -> float:
     """Fill ``loop[1:4]`` with the best way b -> x -> y -> a that makes an anchored loop; return its rate."""
     h, g = hubs.number[b], hubs.number[a]
     anchored = 0 <= h < hubs.anchors or 0 <= g < hubs.anchors
+    start, to, hub_edge, rates = hubs.start, hubs.to, hubs.edge, graph.log_rate
     best = -np.inf
     # one edge next to a or b is chosen, the other two come from the tables: which, tells ``side``
     side, near, node, first, second = 0, -1, -1, -1, -1
@@ -86,17 +87,17 @@ def best_loop_of_four(graph: Graph, hubs: Hubs, a: int, b: int, loop: IntArray) 
         for k in range(hubs.direct.shape[0] if anchored else hubs.anchors):
             if k in (h, g):
                 continue
-            edge = edge_to_hub(hubs, b, k)
+            edge = edge_to_hub(start, to, hub_edge, b, k)
             if edge >= 0:
                 rate, middle, one, two = best_two(graph, hubs, hubs.node[k], a, b)
-                if graph.log_rate[edge] + rate > best:
-                    best = graph.log_rate[edge] + rate
+                if rates[edge] + rate > best:
+                    best = rates[edge] + rate
                     side, near, node, first, second = 0, edge, middle, one, two
-            edge = edge_to_hub(hubs, a, k) ^ 1
+            edge = edge_to_hub(start, to, hub_edge, a, k) ^ 1
             if edge >= 0:
                 rate, middle, one, two = best_two(graph, hubs, b, hubs.node[k], a)
-                if rate + graph.log_rate[edge] > best:
-                    best = rate + graph.log_rate[edge]
+                if rate + rates[edge] > best:
+                    best = rate + rates[edge]
                     side, near, node, first, second = 1, edge, middle, one, two
         if anchored and hubs.three_rate[h, g] > best:
             path = hubs.three_path[h, g]
@@ -108,8 +109,8 @@ def best_loop_of_four(graph: Graph, hubs: Hubs, a: int, b: int, loop: IntArray) 
             if graph.to[n] == a:
                 continue
             rate, middle, one, two = best_two(graph, hubs, graph.to[n], a, b)
-            if graph.log_rate[edge] + rate > best:
-                best = graph.log_rate[edge] + rate
+            if rates[edge] + rate > best:
+                best = rates[edge] + rate
                 side, near, node, first, second = 0, edge, middle, one, two
     else:
         for n in range(graph.start[a], graph.start[a + 1]):
@@ -117,8 +118,8 @@ def best_loop_of_four(graph: Graph, hubs: Hubs, a: int, b: int, loop: IntArray) 
             if graph.to[n] == b:
                 continue
             rate, middle, one, two = best_two(graph, hubs, b, graph.to[n], a)
-            if rate + graph.log_rate[edge] > best:
-                best = rate + graph.log_rate[edge]
+            if rate + rates[edge] > best:
+                best = rate + rates[edge]
                 side, near, node, first, second = 1, edge, middle, one, two
     if best == -np.inf:
         return best
@@ -126,21 +127,27 @@ def best_loop_of_four(graph: Graph, hubs: Hubs, a: int, b: int, loop: IntArray) 
     if side == 0:
         far = graph.high[pair] if near & 1 == 0 else graph.low[pair]
         if first < 0:
-            first = edge_to_hub(hubs, node, hubs.number[far]) ^ 1
-            second = edge_to_hub(hubs, node, g)
+            first = edge_to_hub(start, to, hub_edge, node, hubs.number[far]) ^ 1
+            second = edge_to_hub(start, to, hub_edge, node, g)
         loop[1], loop[2], loop[3] = near, first, second
     else:
         far = graph.low[pair] if near & 1 == 0 else graph.high[pair]
         if first < 0:
-            first = edge_to_hub(hubs, node, h) ^ 1
-            second = edge_to_hub(hubs, node, hubs.number[far])
+            first = edge_to_hub(start, to, hub_edge, node, h) ^ 1
+            second = edge_to_hub(start, to, hub_edge, node, hubs.number[far])
         loop[1], loop[2], loop[3] = first, second, near
     return best
 
 
-@kernel
+@lean_kernel
 def best_loops(
-    graph: Graph, hubs: Hubs, edges: IntArray, want_hops: BoolArray, loops: IntArray, hop_counts: IntArray
+    graph: Graph,
+    hubs: Hubs,
+    edges: IntArray,
+    want_hops: BoolArray,
+    loop: IntArray,
+    loops: IntArray,
+    hop_counts: IntArray,
 ) -> int:
     """For each edge and wanted number of hops the best loop that earns and holds an anchor; return their number.
 
@@ -149,10 +156,10 @@ def best_loops(
     Args:
         edges: directed.
         want_hops: index 2, 3 and 4 tell which loops are wanted.
+        loop: work space for `MAX_HOPS` edges.
         loops, hop_counts: outputs, three rows an edge; ``loops[i, 0]`` is the edge.
     """
     count = 0
-    loop = np.empty(MAX_HOPS, np.int32)
     for i in range(edges.size):
         loop[0] = edges[i]
         rate = graph.log_rate[loop[0]]

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from keeper.discovery.search.best_loops import best_loops
-from keeper.discovery.search.hubs import Hubs, build_hubs, refresh_hubs
+from keeper.discovery.search.detection import ENUMERATED_STEPS, Layer, TokenLoops
+from keeper.discovery.search.hubs import Hubs
 from keeper.discovery.search.integer import Disproof, Leg, prove
-from keeper.discovery.search.kernels import NO_RANK, enumerate_loops, offer_each, refresh_rates
+from keeper.discovery.search.kernels import NO_RANK
 from keeper.discovery.search.loop_filter import DexRule, LoopFilter
-from keeper.discovery.search.ranges import FloatArray
 from keeper.discovery.search.sizing import KEPT_COMBINATIONS, MAX_HOPS, QUICK_WIDTHS, WIDTHS, refresh_heads, size_loops
-from keeper.discovery.search.tables import BoolArray, Graph, Heads, IntArray, LongArray, PoolTable
+from keeper.discovery.search.tables import BoolArray, Graph, IntArray, LongArray, PoolTable
 from keeper.domain.errors import InputError
 from keeper.domain.route import Route
 from keeper.domain.units import Address
@@ -22,12 +21,6 @@ from keeper.market.venues.base import Pool
 from keeper.market.venues.uniswap_v2 import UniswapV2Pool
 from keeper.market.venues.uniswap_v3 import UniswapV3Pool
 
-MAX_LOOPS = 16_384
-"""Token loops that one search sizes at most; of more, those with the larger estimates."""
-ENUMERATED_STEPS = 1_000_000
-"""Edges up to which a search enumerates all loops of a number of hops; about 5 ms. Beyond, the best of each edge."""
-MAX_STEPS = 50_000_000
-"""Edges that one enumeration looks at, for each number of hops."""
 SIZED_OF_BEST = 2
 """Where the loops are the best of each edge, so many times the routes asked for are sized."""
 MAX_SIZINGS = 200_000
@@ -66,7 +59,6 @@ class _Candidate:
 
     Attributes:
         worth: of a raw unit of its first token, in the first profit token.
-        value: profit in the first profit token.
         crowded: other pool combinations of its token loop were left out for it.
     """
 
@@ -75,54 +67,7 @@ class _Candidate:
     size: float
     at_kink: bool
     worth: float
-    value: float
     crowded: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """A graph and what the search keeps about it.
-
-    Attributes:
-        anchors: nodes of profit tokens.
-        rank, value: by node; see `enumerate_loops`.
-        reach: by node, the edges of its neighbours.
-    """
-
-    graph: Graph
-    hubs: Hubs
-    anchors: IntArray
-    rank: IntArray
-    value: FloatArray
-    reach: LongArray
-
-    @classmethod
-    def of(cls, graph: Graph, heads: Heads, token_rank: IntArray) -> _Layer:
-        rows = np.arange(graph.pair_of.size, dtype=np.int32)
-        refresh_rates(graph, heads, rows, np.empty_like(rows))
-        rank = token_rank[graph.token]
-        anchors = np.flatnonzero(rank != NO_RANK).astype(np.int32)
-        degree = np.concatenate(([0], np.cumsum(np.diff(graph.start)[graph.to])))
-        return cls(
-            graph=graph,
-            hubs=build_hubs(graph, anchors),
-            anchors=anchors,
-            rank=rank,
-            value=np.zeros(graph.token.size),
-            reach=np.diff(degree[graph.start]),
-        )
-
-    def steps(self, edges: IntArray, hops: int) -> int:
-        """Edges that the enumeration of loops through ``edges`` would look at."""
-        low, high = self.graph.low[edges >> 1], self.graph.high[edges >> 1]
-        if hops == 4:
-            return int(self.reach[np.where(edges & 1, low, high)].sum())
-        degree = np.diff(self.graph.start)
-        return int((degree[low] + degree[high]).sum())
-
-
-def _mask(hops: Collection[int]) -> BoolArray:
-    return np.array([count in hops for count in range(MAX_HOPS + 1)])
 
 
 class LoopSearch:
@@ -192,6 +137,31 @@ class LoopSearch:
         table.put(states.items())
         self._refresh(np.array(list(states), dtype=np.int32))
 
+    @property
+    def table(self) -> PoolTable:
+        """Numbers of tokens and pools, ranges and rates; replaced when a pool comes that was not there before."""
+        return self._table
+
+    @property
+    def graph(self) -> Graph:
+        """The pairs of the whole market."""
+        return self._market.graph
+
+    @property
+    def hubs(self) -> Hubs:
+        """The tables of the best paths in `graph`."""
+        return self._market.hubs
+
+    def detect(self, changed: Collection[Address], *, allow: LoopFilter) -> TokenLoops:
+        """Loops through the pairs of ``changed`` whose best rates multiply to above 1, the largest estimate first."""
+        return self._layer(allow).detect(
+            self._table.heads,
+            self._table.positions(changed),
+            allow.hops,
+            self._admitted(self._layer(allow).graph, allow.pairs),
+            self._enumerated_steps,
+        )
+
     def find(self, changed: Collection[Address], *, allow: LoopFilter, limit: int = 64) -> list[Route]:
         """Loops through the pairs of ``changed`` that earn in exact integers, the largest gross profit first.
 
@@ -202,17 +172,14 @@ class LoopSearch:
         Returns:
             routes that start and end in a profit token, no two alike.
         """
-        rows = self._table.positions(changed)
-        if rows.size == 0 or limit <= 0:
+        if limit <= 0 or not any(address in self._table.index for address in changed):
             return []
         self.counters.searches += 1
-        layer = self._by_dex if allow.dexes is DexRule.SAME else self._market
         usable = np.ones(len(self._table.pools), dtype=np.bool_)
         found: dict[tuple[Address, ...], tuple[float, Route]] = {}
         for _ in range(MAX_ROUNDS):
-            candidates = self._candidates(layer, rows, allow, usable, limit)
             again = False
-            for candidate in candidates[:MAX_PROOFS]:
+            for candidate in self._candidates(changed, allow, usable, limit):
                 legs = self._legs(candidate)
                 key = tuple(leg.pool.address for leg in legs)
                 if key in found:
@@ -258,17 +225,15 @@ class LoopSearch:
                 rank[table.token_index[token]] = place
         market = table.graph(by_dex=False)
         self._exchange = [self._slots_between(market, token) for token in self._profit_tokens]
-        self._market = _Layer.of(market, table.heads, rank)
-        self._by_dex = _Layer.of(table.graph(by_dex=True), table.heads, rank)
+        self._market = Layer.of(market, table.heads, rank)
+        self._by_dex = Layer.of(table.graph(by_dex=True), table.heads, rank)
         self._value_tokens()
 
     def _refresh(self, rows: IntArray) -> None:
         table = self._table
         refresh_heads(table.ranges, table.heads, rows)
         for layer in (self._market, self._by_dex):
-            changed = np.empty(rows.size, dtype=np.int32)
-            count = refresh_rates(layer.graph, table.heads, rows, changed)
-            refresh_hubs(layer.graph, layer.hubs, changed[:count])
+            layer.refresh(table.heads, rows)
         self._value_tokens()
 
     def _value_tokens(self) -> None:
@@ -295,75 +260,24 @@ class LoopSearch:
         rows = np.arange(market.first[pair[0]], market.last[pair[0]], dtype=np.int64)
         return 2 * rows + (0 if other < first else 1)
 
-    def _admitted(self, graph: Graph, pairs: frozenset[frozenset[Address]] | None) -> BoolArray:
+    def _layer(self, allow: LoopFilter) -> Layer:
+        return self._by_dex if allow.dexes is DexRule.SAME else self._market
+
+    def _admitted(self, graph: Graph, pairs: frozenset[frozenset[Address]] | None) -> BoolArray | None:
         if pairs is None:
-            return np.ones(graph.first.size, dtype=np.bool_)
+            return None
         index, tokens = self._table.token_index, len(self._table.tokens)
         ends = (sorted(index[token] for token in pair) for pair in pairs if all(token in index for token in pair))
         keys = np.array([low * tokens + high for low, high in ends], dtype=np.int64)
-        return np.isin(graph.low.astype(np.int64) * tokens + graph.high, keys)
-
-    def _loops(self, layer: _Layer, rows: IntArray, allow: LoopFilter) -> tuple[IntArray, IntArray, bool, bool]:
-        """Token loops, the largest estimate first, and their numbers of hops; if all loops were looked at, and if a
-        bound left some of them out."""
-        graph, heads = layer.graph, self._table.heads
-        pairs = np.unique(graph.pair_of[rows])
-        admitted = self._admitted(graph, allow.pairs)
-        edges = np.concatenate((2 * pairs, 2 * pairs + 1)).astype(np.int32)
-        edges = edges[admitted[edges >> 1]]
-        # loops of two edges are all found by either way; the tables know all pairs and serve no restriction to some
-        few = {
-            hops
-            for hops in allow.hops - {2}
-            if allow.pairs is not None or layer.steps(edges, hops) <= self._enumerated_steps
-        }
-        found: list[tuple[IntArray, IntArray, FloatArray]] = []
-        cut_short = False
-        if allow.hops - few:
-            given = np.empty((3 * edges.size, MAX_HOPS), dtype=np.int32)
-            given_hops = np.empty(3 * edges.size, dtype=np.int32)
-            count = best_loops(graph, layer.hubs, edges, _mask(allow.hops - few), given, given_hops)
-            loops, hop_counts = np.empty((count, MAX_HOPS), dtype=np.int32), np.empty(count, dtype=np.int32)
-            estimates = np.empty(count)
-            count = offer_each(
-                graph,
-                heads,
-                layer.rank,
-                layer.value,
-                given[:count],
-                given_hops[:count],
-                loops,
-                hop_counts,
-                estimates,
-            )
-            found.append((loops[:count], hop_counts[:count], estimates[:count]))
-        if few:
-            loops, hop_counts = np.empty((MAX_LOOPS, MAX_HOPS), dtype=np.int32), np.empty(MAX_LOOPS, dtype=np.int32)
-            estimates = np.empty(MAX_LOOPS)
-            count, cut_short = enumerate_loops(
-                graph,
-                heads,
-                layer.rank,
-                layer.value,
-                admitted,
-                edges,
-                _mask(few),
-                loops,
-                hop_counts,
-                estimates,
-                MAX_STEPS,
-            )
-            found.append((loops[:count], hop_counts[:count], estimates[:count]))
-        all_loops, all_hops, all_estimates = (np.concatenate(part) for part in zip(*found, strict=True))
-        cut_short = cut_short or all_estimates.size > MAX_LOOPS
-        order = np.argsort(-all_estimates, kind="stable")[:MAX_LOOPS]
-        return all_loops[order], all_hops[order], allow.hops - few <= {2}, cut_short
+        return np.isin(graph.token[graph.low].astype(np.int64) * tokens + graph.token[graph.high], keys)
 
     def _candidates(
-        self, layer: _Layer, rows: IntArray, allow: LoopFilter, usable: BoolArray, limit: int
-    ) -> list[_Candidate]:
-        table, counters, graph = self._table, self.counters, layer.graph
-        loops, hop_counts, complete, loops_cut = self._loops(layer, rows, allow)
+        self, changed: Collection[Address], allow: LoopFilter, usable: BoolArray, limit: int
+    ) -> Iterator[_Candidate]:
+        """Sized loops, the largest profit first."""
+        table, counters, layer = self._table, self.counters, self._layer(allow)
+        graph = layer.graph
+        _, loops, hop_counts, complete, loops_cut = self.detect(changed, allow=allow)
         if not complete:
             loops, hop_counts = loops[: SIZED_OF_BEST * limit], hop_counts[: SIZED_OF_BEST * limit]
         count = len(loops)
@@ -386,6 +300,9 @@ class LoopSearch:
             layer.value[starts],
             _WIDTHS if complete else _QUICK_WIDTHS,
             MAX_SIZINGS,
+            np.empty((MAX_HOPS, int((graph.last - graph.first).max(initial=0))), dtype=np.int32),
+            np.empty((5, MAX_HOPS), dtype=np.int32),
+            np.empty((3, MAX_HOPS)),
             out_pools,
             out_loop,
             out_size,
@@ -396,19 +313,16 @@ class LoopSearch:
         counters.sized += sized
         counters.cut_short += loops_cut or sizings_cut
         kept = np.bincount(out_loop[:found], minlength=count)
-        best = np.argsort(-out_value[:found], kind="stable")[:MAX_PROOFS]
-        return [
-            _Candidate(
-                rows=tuple(out_pools[i, : hop_counts[out_loop[i]]].tolist()),
-                start=int(graph.token[starts[out_loop[i]]]),
+        for i in np.argsort(-out_value[:found], kind="stable")[:MAX_PROOFS].tolist():
+            loop = out_loop[i]
+            yield _Candidate(
+                rows=tuple(out_pools[i, : hop_counts[loop]].tolist()),
+                start=int(graph.token[starts[loop]]),
                 size=float(out_size[i]),
                 at_kink=bool(out_kink[i]),
-                worth=float(layer.value[starts[out_loop[i]]]),
-                value=float(out_value[i]),
-                crowded=bool(kept[out_loop[i]] == KEPT_COMBINATIONS),
+                worth=float(layer.value[starts[loop]]),
+                crowded=bool(kept[loop] == KEPT_COMBINATIONS),
             )
-            for i in best
-        ]
 
     def _legs(self, candidate: _Candidate) -> list[Leg]:
         legs: list[Leg] = []

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keeper.discovery.search.compiled import kernel
+from keeper.discovery.search.compiled import kernel, lean_kernel
 from keeper.discovery.search.ranges import FloatArray
 from keeper.discovery.search.tables import Graph, IntArray, LongArray
 
@@ -23,7 +23,7 @@ HUBS = 32
 
 
 class Hubs(NamedTuple):
-    """Tables of one graph. Hub h is node ``node[h]``, ``number`` the inverse (-1: no hub); the anchors are the first hubs.
+    """Tables of one graph. Hub h is node ``node[h]``, ``number`` the inverse (-1: no hub); anchors come first.
 
     Edges from node n to hubs: ``edge[start[n]:start[n + 1]]``, to hub ``to[...]``, ascending. ``direct[h, g]`` is the
     edge between two hubs, -1 if there is none. The nodes between hubs h < g, with their edges to h and to g:
@@ -159,36 +159,32 @@ def outer_paths(
     return offset, rows
 
 
-@kernel
-def insert_two(hubs: Hubs, h: int, g: int, node: int, rate: float) -> None:
-    """Place a path over a node that is not yet among the two best."""
-    if rate > hubs.two_rate[h, g, 0]:
-        hubs.two_rate[h, g, 1], hubs.two_node[h, g, 1] = hubs.two_rate[h, g, 0], hubs.two_node[h, g, 0]
-        hubs.two_rate[h, g, 0], hubs.two_node[h, g, 0] = rate, node
-    elif rate > hubs.two_rate[h, g, 1]:
-        hubs.two_rate[h, g, 1], hubs.two_node[h, g, 1] = rate, node
-
-
-@kernel
+@lean_kernel
 def fill_two(graph: Graph, hubs: Hubs, h: int, g: int) -> None:
     """Find the two best of all two-edge paths from hub h to hub g."""
-    for i in range(2):
-        hubs.two_rate[h, g, i], hubs.two_node[h, g, i] = -np.inf, -1
+    rates, middles = graph.log_rate, hubs.middles
     key = min(h, g) * hubs.direct.shape[0] + max(h, g)
     inward, outward = (1, 2) if h < g else (2, 1)
+    best, second, best_node, second_node = -np.inf, -np.inf, -1, -1
     for i in range(hubs.two_start[key], hubs.two_start[key + 1]):
-        rate = graph.log_rate[hubs.middles[i, inward] ^ 1] + graph.log_rate[hubs.middles[i, outward]]
-        insert_two(hubs, h, g, hubs.middles[i, 0], rate)
+        rate = rates[middles[i, inward] ^ 1] + rates[middles[i, outward]]
+        if rate > best:
+            second, second_node = best, best_node
+            best, best_node = rate, middles[i, 0]
+        elif rate > second:
+            second, second_node = rate, middles[i, 0]
+    hubs.two_rate[h, g, 0], hubs.two_node[h, g, 0] = best, best_node
+    hubs.two_rate[h, g, 1], hubs.two_node[h, g, 1] = second, second_node
 
 
-@kernel
+@lean_kernel
 def path_rate(graph: Graph, hubs: Hubs, at: int) -> float:
     """Summed log rate of one of the paths over two other nodes."""
     rates = graph.log_rate
     return float(rates[hubs.paths[at, 0]] + rates[hubs.paths[at, 1]] + rates[hubs.paths[at, 2]])
 
 
-@kernel
+@lean_kernel
 def fill_three(graph: Graph, hubs: Hubs, h: int, g: int) -> None:
     """Find the best of the paths from hub h to hub g over two other nodes."""
     key = h * hubs.direct.shape[0] + g
@@ -200,7 +196,7 @@ def fill_three(graph: Graph, hubs: Hubs, h: int, g: int) -> None:
     hubs.three_rate[h, g], hubs.three_path[h, g] = best, at
 
 
-@kernel
+@lean_kernel
 def fill_hubs(graph: Graph, hubs: Hubs) -> None:
     """Find the best paths between all hubs."""
     for h in range(hubs.direct.shape[0]):
@@ -218,6 +214,16 @@ def refresh_hubs(graph: Graph, hubs: Hubs, pairs: IntArray) -> None:
     found anew at the end, so that the order of the changes does not matter.
     """
     size = hubs.direct.shape[0]
+    # arrays by name: taken from the tuple within the loop, each would be counted as a reference
+    rates, low, high = graph.log_rate, graph.low, graph.high
+    number, start, to, edge, two_rate, two_node = (
+        hubs.number,
+        hubs.start,
+        hubs.to,
+        hubs.edge,
+        hubs.two_rate,
+        hubs.two_node,
+    )
     stale = np.zeros((size, size), np.bool_)
     marked = np.empty((size * size, 2), np.int32)
     marks = 0
@@ -225,45 +231,49 @@ def refresh_hubs(graph: Graph, hubs: Hubs, pairs: IntArray) -> None:
         pair = pairs[i]
         for side in range(2):
             # the pair joins ``hub`` to ``node``; other hubs next to that node are reached over it
-            end, node, out = graph.low[pair], graph.high[pair], 2 * pair
+            end, node, out = low[pair], high[pair], 2 * pair
             if side == 1:
                 end, node, out = node, end, 2 * pair + 1
-            hub = hubs.number[end]
+            hub = number[end]
             if hub < 0:
                 continue
-            for j in range(hubs.start[node], hubs.start[node + 1]):
-                if hubs.to[j] == hub:
+            there, back = rates[out], rates[out ^ 1]
+            for j in range(start[node], start[node + 1]):
+                if to[j] == hub:
                     continue
                 for direction in range(2):
                     if direction == 0:
-                        h, g = hub, hubs.to[j]
-                        rate = graph.log_rate[out] + graph.log_rate[hubs.edge[j]]
+                        h, g = hub, to[j]
+                        rate = there + rates[edge[j]]
                     else:
-                        h, g = hubs.to[j], hub
-                        rate = graph.log_rate[hubs.edge[j] ^ 1] + graph.log_rate[out ^ 1]
-                    if stale[h, g]:
+                        h, g = to[j], hub
+                        rate = rates[edge[j] ^ 1] + back
+                    best, second = two_rate[h, g, 0], two_rate[h, g, 1]
+                    if two_node[h, g, 0] == node:
+                        if rate >= second and rate > -np.inf:
+                            two_rate[h, g, 0] = rate
+                            continue
+                    elif two_node[h, g, 1] == node:
+                        if rate > best:
+                            two_rate[h, g, 1], two_node[h, g, 1] = best, two_node[h, g, 0]
+                            two_rate[h, g, 0], two_node[h, g, 0] = rate, node
+                            continue
+                        if rate >= second:
+                            two_rate[h, g, 1] = rate
+                            continue
+                    elif rate > best:
+                        two_rate[h, g, 1], two_node[h, g, 1] = best, two_node[h, g, 0]
+                        two_rate[h, g, 0], two_node[h, g, 0] = rate, node
                         continue
-                    if hubs.two_node[h, g, 0] == node:
-                        if rate >= hubs.two_rate[h, g, 1] and rate > -np.inf:
-                            hubs.two_rate[h, g, 0] = rate
-                            continue
-                    elif hubs.two_node[h, g, 1] == node:
-                        if rate > hubs.two_rate[h, g, 0]:
-                            hubs.two_rate[h, g, 1], hubs.two_node[h, g, 1] = (
-                                hubs.two_rate[h, g, 0],
-                                hubs.two_node[h, g, 0],
-                            )
-                            hubs.two_rate[h, g, 0], hubs.two_node[h, g, 0] = rate, node
-                            continue
-                        if rate >= hubs.two_rate[h, g, 1]:
-                            hubs.two_rate[h, g, 1] = rate
-                            continue
+                    elif rate > second:
+                        two_rate[h, g, 1], two_node[h, g, 1] = rate, node
+                        continue
                     else:
-                        insert_two(hubs, h, g, node, rate)
                         continue
-                    stale[h, g] = True
-                    marked[marks, 0], marked[marks, 1] = h, g
-                    marks += 1
+                    if not stale[h, g]:
+                        stale[h, g] = True
+                        marked[marks, 0], marked[marks, 1] = h, g
+                        marks += 1
     for i in range(marks):
         fill_two(graph, hubs, marked[i, 0], marked[i, 1])
         stale[marked[i, 0], marked[i, 1]] = False

@@ -17,6 +17,8 @@ BACK_OFF = (1e-12, 1e-9, 1e-6, 1e-3)
 """Shares of the float optimum by which it is lessened where it lies at the end of liquidity, a rounding too far."""
 KINK_BITS = 38
 """The place of a kink is known to 2**-38 of the input or better."""
+TRIM_SHARE = 10**12
+"""Amounts are not cut back where a unit of the coarsest of them is worth less than the profit divided by this."""
 
 
 class Leg(NamedTuple):
@@ -55,6 +57,8 @@ def prove(legs: Sequence[Leg], size: float, *, at_kink: bool) -> Route | Disproo
     if at_kink:
         start = _climb(legs, start)
     coarsest = min(range(len(legs)), key=start.__getitem__)
+    if start[0] * TRIM_SHARE < start[coarsest] * (start[-1] - start[0]):
+        return _route(legs, start)
     trimmed = _through(legs, coarsest, start[coarsest])
     best = trimmed if _profit(legs, trimmed) > _profit(legs, start) else start
     return _route(legs, best) if _profit(legs, best) > 0 else Disproof(best)

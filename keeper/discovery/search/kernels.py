@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from keeper.discovery.search.compiled import kernel
+from keeper.discovery.search.compiled import kernel, lean_kernel
 from keeper.discovery.search.ranges import FloatArray
 from keeper.discovery.search.tables import BoolArray, Graph, Heads, IntArray
 
@@ -12,7 +12,7 @@ NO_RANK = np.iinfo(np.int32).max
 """Rank of a token in which no profit is taken."""
 
 
-@kernel
+@lean_kernel
 def refresh_rates(graph: Graph, heads: Heads, pools: IntArray, changed: IntArray) -> int:
     """Recompute the best rate of the pairs of ``pools``, in both directions; return how many pairs it changed.
 
@@ -20,30 +20,32 @@ def refresh_rates(graph: Graph, heads: Heads, pools: IntArray, changed: IntArray
         changed: output, as long as ``pools``: the pairs with another best rate than before.
     """
     count = 0
+    pair_of, first, last, best_of, best_rate = graph.pair_of, graph.first, graph.last, graph.best, graph.log_rate
+    rates = heads.log_rate
     for i in range(pools.size):
-        pair = graph.pair_of[pools[i]]
+        pair = pair_of[pools[i]]
         differs = False
         for direction in range(2):
             best, rate = -1, -np.inf
-            for pool in range(graph.first[pair], graph.last[pair]):
-                if heads.log_rate[2 * pool + direction] > rate:
-                    best, rate = pool, heads.log_rate[2 * pool + direction]
-            graph.best[2 * pair + direction] = best
-            differs = differs or graph.log_rate[2 * pair + direction] != rate
-            graph.log_rate[2 * pair + direction] = rate
+            for pool in range(first[pair], last[pair]):
+                if rates[2 * pool + direction] > rate:
+                    best, rate = pool, rates[2 * pool + direction]
+            best_of[2 * pair + direction] = best
+            differs = differs or best_rate[2 * pair + direction] != rate
+            best_rate[2 * pair + direction] = rate
         if differs:
             changed[count] = pair
             count += 1
     return count
 
 
-@kernel
+@lean_kernel
 def source_of(graph: Graph, edge: int) -> int:
     pair = edge >> 1
     return int(graph.low[pair]) if edge & 1 == 0 else int(graph.high[pair])
 
 
-@kernel
+@lean_kernel
 def halve(loops: IntArray, hop_counts: IntArray, estimates: FloatArray) -> tuple[int, float]:
     """Keep the loops above the geometric mean of the estimates, about half; return their number and the mean."""
     smallest, logarithms = np.inf, 0.0
@@ -62,7 +64,7 @@ def halve(loops: IntArray, hop_counts: IntArray, estimates: FloatArray) -> tuple
     return size, floor
 
 
-@kernel
+@lean_kernel
 def offer_loop(
     graph: Graph,
     heads: Heads,
@@ -156,7 +158,7 @@ def offer_each(
     return size
 
 
-@kernel
+@lean_kernel
 def enumerate_loops(
     graph: Graph,
     heads: Heads,
@@ -165,6 +167,9 @@ def enumerate_loops(
     admitted: BoolArray,
     dirty: IntArray,
     want_hops: BoolArray,
+    order: IntArray,
+    closing: IntArray,
+    loop: IntArray,
     loops: IntArray,
     hop_counts: IntArray,
     estimates: FloatArray,
@@ -181,6 +186,7 @@ def enumerate_loops(
         admitted: by pair.
         dirty: directed edges, distinct.
         want_hops: index 2, 3 and 4 tell which loops are wanted.
+        order, closing, loop: work space: by edge, all `NO_RANK`; by node, all -1; of four edges.
         loops, hop_counts, estimates: outputs of equal length; the edges of loop i are ``loops[i, :hop_counts[i]]``.
         max_steps: bound on the edges looked at, for each number of hops.
 
@@ -188,11 +194,8 @@ def enumerate_loops(
         the number of loops, and whether a bound cut the enumeration short.
     """
     size, floor, truncated = 0, 0.0, False
-    order = np.full(graph.log_rate.size, NO_RANK, np.int32)
     for i in range(dirty.size):
         order[dirty[i]] = i
-    closing = np.full(graph.start.size - 1, -1, np.int32)
-    loop = np.empty(4, np.int32)
     for hops in range(2, 5):
         if not want_hops[hops]:
             continue

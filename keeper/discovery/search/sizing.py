@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from keeper.discovery.search.compiled import kernel
+from keeper.discovery.search.compiled import lean_kernel
 from keeper.discovery.search.ranges import FloatArray
 from keeper.discovery.search.tables import BoolArray, Graph, Heads, IntArray, Ranges
 
@@ -25,7 +25,7 @@ QUICK_WIDTHS = (0, 0, 16, 6, 4)
 """The same where many loops wait: 256 combinations."""
 
 
-@kernel
+@lean_kernel
 def first_range(ranges: Ranges, pool: int, token0_in: bool) -> tuple[int, float]:
     """Index of the first range with liquidity that a swap meets, and q = sqrt(marginal rate) at its start.
 
@@ -43,7 +43,7 @@ def first_range(ranges: Ranges, pool: int, token0_in: bool) -> tuple[int, float]
     return next_range(ranges, pool, token0_in, at)
 
 
-@kernel
+@lean_kernel
 def next_range(ranges: Ranges, pool: int, token0_in: bool, at: int) -> tuple[int, float]:
     """As `first_range`, for the ranges behind range ``at``."""
     base, root_fee = ranges.offset[pool], ranges.root_fee[pool]
@@ -64,7 +64,7 @@ def next_range(ranges: Ranges, pool: int, token0_in: bool, at: int) -> tuple[int
     return -1, 0.0
 
 
-@kernel
+@lean_kernel
 def refresh_heads(ranges: Ranges, heads: Heads, pools: IntArray) -> None:
     """Recompute the heads of ``pools`` in both directions."""
     for i in range(pools.size):
@@ -82,7 +82,7 @@ def refresh_heads(ranges: Ranges, heads: Heads, pools: IntArray) -> None:
                 heads.log_rate[slot] = 2.0 * np.log(root_rate)
 
 
-@kernel
+@lean_kernel
 def range_end(ranges: Ranges, pool: int, token0_in: bool, at: int) -> float:
     """q at the end of a range, or where the pool's reach ends within it; 0 for a range without an end."""
     base = ranges.offset[pool] + at
@@ -91,7 +91,7 @@ def range_end(ranges: Ranges, pool: int, token0_in: bool, at: int) -> float:
     return float(ranges.root_fee[pool] / min(ranges.bounds[base + 1], ranges.highest[pool]))
 
 
-@kernel
+@lean_kernel
 def best_input(
     ranges: Ranges, heads: Heads, pools: IntArray, directions: IntArray, hops: int, scratch: FloatArray, at: IntArray
 ) -> tuple[float, float, bool]:
@@ -145,7 +145,7 @@ def best_input(
         end[binding] = range_end(ranges, pool, token0_in, at[binding])
 
 
-@kernel
+@lean_kernel
 def candidate_pools(
     graph: Graph, heads: Heads, usable: BoolArray, edge: int, others: float, width: int, out: IntArray
 ) -> int:
@@ -175,7 +175,7 @@ def candidate_pools(
     return width
 
 
-@kernel
+@lean_kernel
 def size_loops(
     graph: Graph,
     ranges: Ranges,
@@ -188,6 +188,9 @@ def size_loops(
     value: FloatArray,
     widths: IntArray,
     max_sizings: int,
+    candidates: IntArray,
+    work: IntArray,
+    scratch: FloatArray,
     out_pools: IntArray,
     out_loop: IntArray,
     out_size: FloatArray,
@@ -202,23 +205,14 @@ def size_loops(
         value: by loop, worth of a raw unit of its first token in the first profit token.
         widths: by hops, the most pools that are tried for one hop.
         max_sizings: bound on the combinations sized in all.
+        candidates: work space, shape (`MAX_HOPS`, pools of the widest pair); ``work`` and ``scratch`` the same, of
+            shapes (5, `MAX_HOPS`) and (3, `MAX_HOPS`).
         out_pools, out_loop, out_size, out_kink, out_value: outputs, `KEPT_COMBINATIONS` rows a loop.
 
     Returns:
         the number of rows written, the number of combinations sized, and whether a bound left any out.
     """
-    widest = 0
-    for i in range(hop_counts.size):
-        for h in range(hop_counts[i]):
-            pair = loops[i, h] >> 1
-            widest = max(widest, graph.last[pair] - graph.first[pair])
-    candidates = np.empty((MAX_HOPS, widest), np.int32)
-    counts = np.empty(MAX_HOPS, np.int32)
-    digit = np.empty(MAX_HOPS, np.int32)
-    pools = np.empty(MAX_HOPS, np.int32)
-    directions = np.empty(MAX_HOPS, np.int32)
-    at = np.empty(MAX_HOPS, np.int32)
-    scratch = np.empty((3, MAX_HOPS))
+    counts, digit, pools, directions, at = work[0], work[1], work[2], work[3], work[4]
     rows, sized, truncated = 0, 0, False
     for i in range(hop_counts.size):
         hops = hop_counts[i]

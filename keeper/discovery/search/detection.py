@@ -1,0 +1,158 @@
+"""Which token loops are worth sizing: all that earn where they are few, the best of each changed edge where not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from keeper.discovery.search.best_loops import MAX_HOPS, best_loops
+from keeper.discovery.search.hubs import Hubs, build_hubs, refresh_hubs
+from keeper.discovery.search.kernels import NO_RANK, enumerate_loops, offer_each, refresh_rates
+from keeper.discovery.search.ranges import FloatArray
+from keeper.discovery.search.tables import BoolArray, Graph, Heads, IntArray, LongArray
+
+MAX_LOOPS = 16_384
+"""Token loops that one search sizes at most; of more, those with the larger estimates."""
+ENUMERATED_STEPS = 1_000_000
+"""Edges up to which a search enumerates all loops of a number of hops; about 5 ms. Beyond, the best of each edge."""
+MAX_STEPS = 50_000_000
+"""Edges that one enumeration looks at, for each number of hops."""
+
+
+class TokenLoops(NamedTuple):
+    """Loops before pools and sizes are chosen.
+
+    Attributes:
+        edges: of ``graph``, shape (loops, `MAX_HOPS`); a loop has the first ``hop_counts[i]``.
+        complete: all loops were looked at, not only the best of each changed edge and number of hops.
+        cut_short: one of the module's bounds left some out.
+    """
+
+    graph: Graph
+    edges: IntArray
+    hop_counts: IntArray
+    complete: bool
+    cut_short: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A graph and what the search keeps about it.
+
+    Attributes:
+        anchors: nodes of profit tokens.
+        rank, value: by node; see `enumerate_loops`.
+        reach: by node, the edges of its neighbours.
+    """
+
+    graph: Graph
+    hubs: Hubs
+    anchors: IntArray
+    rank: IntArray
+    value: FloatArray
+    reach: LongArray
+
+    @classmethod
+    def of(cls, graph: Graph, heads: Heads, token_rank: IntArray) -> Layer:
+        rows = np.arange(graph.pair_of.size, dtype=np.int32)
+        refresh_rates(graph, heads, rows, np.empty_like(rows))
+        rank = token_rank[graph.token]
+        anchors = np.flatnonzero(rank != NO_RANK).astype(np.int32)
+        degree = np.concatenate(([0], np.cumsum(np.diff(graph.start)[graph.to])))
+        return cls(
+            graph=graph,
+            hubs=build_hubs(graph, anchors),
+            anchors=anchors,
+            rank=rank,
+            value=np.zeros(graph.token.size),
+            reach=np.diff(degree[graph.start]),
+        )
+
+    def steps(self, edges: IntArray, hops: int) -> int:
+        """Edges that the enumeration of loops through ``edges`` would look at."""
+        low, high = self.graph.low[edges >> 1], self.graph.high[edges >> 1]
+        if hops == 4:
+            return int(self.reach[np.where(edges & 1, low, high)].sum())
+        degree = np.diff(self.graph.start)
+        return int((degree[low] + degree[high]).sum())
+
+    def refresh(self, heads: Heads, rows: IntArray) -> None:
+        """Bring rates and tables to the state of the pools ``rows``."""
+        changed = np.empty(rows.size, dtype=np.int32)
+        count = refresh_rates(self.graph, heads, rows, changed)
+        refresh_hubs(self.graph, self.hubs, changed[:count])
+
+    def detect(
+        self,
+        heads: Heads,
+        rows: IntArray,
+        wanted: frozenset[int],
+        admitted: BoolArray | None,
+        enumerated_steps: int,
+    ) -> TokenLoops:
+        """Loops of ``wanted`` hops through the pairs of the pools ``rows``, the largest estimate first.
+
+        Args:
+            admitted: by pair; all pairs when None.
+            enumerated_steps: see `ENUMERATED_STEPS`.
+        """
+        graph = self.graph
+        pairs = np.unique(graph.pair_of[rows])
+        edges = np.concatenate((2 * pairs, 2 * pairs + 1)).astype(np.int32)
+        if admitted is not None:
+            edges = edges[admitted[edges >> 1]]
+        # loops of two edges are all found by either way; the tables know all pairs and serve no restriction to some
+        few = {hops for hops in wanted - {2} if admitted is not None or self.steps(edges, hops) <= enumerated_steps}
+        found: list[tuple[IntArray, IntArray, FloatArray]] = []
+        cut_short = False
+        if wanted - few:
+            given = np.empty((3 * edges.size, MAX_HOPS), dtype=np.int32)
+            given_hops = np.empty(3 * edges.size, dtype=np.int32)
+            count = best_loops(
+                graph, self.hubs, edges, _mask(wanted - few), np.empty(MAX_HOPS, np.int32), given, given_hops
+            )
+            loops, hop_counts = np.empty((count, MAX_HOPS), dtype=np.int32), np.empty(count, dtype=np.int32)
+            estimates = np.empty(count)
+            count = offer_each(
+                graph,
+                heads,
+                self.rank,
+                self.value,
+                given[:count],
+                given_hops[:count],
+                loops,
+                hop_counts,
+                estimates,
+            )
+            found.append((loops[:count], hop_counts[:count], estimates[:count]))
+        if few:
+            loops, hop_counts = np.empty((MAX_LOOPS, MAX_HOPS), dtype=np.int32), np.empty(MAX_LOOPS, dtype=np.int32)
+            estimates = np.empty(MAX_LOOPS)
+            count, cut_short = enumerate_loops(
+                graph,
+                heads,
+                self.rank,
+                self.value,
+                np.ones(graph.low.size, dtype=np.bool_) if admitted is None else admitted,
+                edges,
+                _mask(few),
+                np.full(graph.log_rate.size, NO_RANK, dtype=np.int32),
+                np.full(graph.token.size, -1, dtype=np.int32),
+                np.empty(MAX_HOPS, dtype=np.int32),
+                loops,
+                hop_counts,
+                estimates,
+                MAX_STEPS,
+            )
+            found.append((loops[:count], hop_counts[:count], estimates[:count]))
+        all_loops, all_hops, all_estimates = (np.concatenate(part) for part in zip(*found, strict=True))
+        cut_short = cut_short or all_estimates.size > MAX_LOOPS
+        order = np.argsort(-all_estimates, kind="stable")[:MAX_LOOPS]
+        return TokenLoops(graph, all_loops[order], all_hops[order], wanted - few <= {2}, cut_short)
+
+
+def _mask(hops: Collection[int]) -> BoolArray:
+    return np.array([count in hops for count in range(MAX_HOPS + 1)])
