@@ -26,6 +26,7 @@ class VenueKind(StrEnum):
     BALANCER_V2_WEIGHTED = "balancer_v2_weighted"
     BALANCER_V2_STABLE = "balancer_v2_stable"
     CURVE_STABLESWAP = "curve_stableswap"
+    CURVE_TRICRYPTO = "curve_tricrypto"
     UNISWAP_V4 = "uniswap_v4"
     SOLIDLY_VOLATILE = "solidly_volatile"
     SOLIDLY_STABLE = "solidly_stable"

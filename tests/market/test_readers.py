@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from keeper.domain.errors import InputError
+from keeper.domain.token import VenueKind
+from keeper.domain.units import Address
 from keeper.market.node import Node
 from keeper.market.readers import PoolPlace, read_pools
 from keeper.market.venues import Pool, load
@@ -56,6 +58,11 @@ def test_a_pool_that_is_another_kind_is_left_out(replica: RunningReplica, caplog
     ]
     assert list(read(replica, places)) == places[3:]
     assert caplog.text.count("is left out") == 3
+
+
+def test_a_kind_without_a_reader_is_refused(replica: RunningReplica) -> None:
+    with pytest.raises(InputError, match=r"^venue: "):
+        read(replica, [PoolPlace(Address(address(1)), VenueKind.CURVE_TRICRYPTO, "curve")])
 
 
 def test_a_place_of_no_kind_is_refused() -> None:

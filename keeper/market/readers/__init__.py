@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from keeper.domain.chain import BlockHeader
+from keeper.domain.errors import InputError
 from keeper.domain.token import VenueKind
 from keeper.market.multicall import BATCH_CALLS, Call, aggregate
 from keeper.market.node import Node
@@ -44,8 +45,13 @@ async def read_pools(
 
     Raises:
         ComponentError: the node is unwell.
+        InputError: there is no reader for the kind of a pool.
         RpcError: the node refuses to answer, for example because the block is no longer part of its chain.
     """
+
+    for place in places:
+        if place.venue not in _READERS:
+            raise InputError("venue", place.venue.value, f"Give one of: {', '.join(_READERS)}.")
 
     async def ask(calls: Sequence[Call]) -> list[bytes | None]:
         return await aggregate(node, calls, block.hash, batch_calls=batch_calls)

@@ -16,6 +16,7 @@ from keeper.market.venues.balancer_v2_stable import BalancerV2StablePool
 from keeper.market.venues.balancer_v2_weighted import BalancerV2WeightedPool
 from keeper.market.venues.base import InsufficientLiquidity, Pool
 from keeper.market.venues.curve_stableswap import CurveStableSwapPool
+from keeper.market.venues.curve_tricrypto import CurveTricryptoPool
 from keeper.market.venues.fields import read_text
 from keeper.market.venues.multi import MultiTokenPool, PairView, read_pair
 from keeper.market.venues.solidly import SolidlyStablePool, SolidlyVolatilePool
@@ -27,6 +28,7 @@ __all__ = [
     "BalancerV2StablePool",
     "BalancerV2WeightedPool",
     "CurveStableSwapPool",
+    "CurveTricryptoPool",
     "InsufficientLiquidity",
     "MultiTokenPool",
     "PairView",
@@ -49,6 +51,7 @@ _READERS: dict[VenueKind, Callable[[Mapping[str, Any]], Pool]] = {
     VenueKind.BALANCER_V2_STABLE: BalancerV2StablePool.from_json,
     VenueKind.CURVE_STABLESWAP: CurveStableSwapPool.from_json,
     VenueKind.UNISWAP_V4: UniswapV4Pool.from_json,
+    VenueKind.CURVE_TRICRYPTO: CurveTricryptoPool.from_json,
     VenueKind.SOLIDLY_VOLATILE: SolidlyVolatilePool.from_json,
     VenueKind.SOLIDLY_STABLE: SolidlyStablePool.from_json,
 }
