@@ -1,9 +1,16 @@
-"""Curve's StableSwap: against the replica's pool on drawn balances and in real swaps, and recorded answers of 3pool."""
+"""Curve's StableSwap: against the replica's pool on drawn balances and in real swaps, and recorded answers of 3pool.
+
+`vectors/curve_stableswap.json` holds what ``exchange`` pays in the EVM: ``get_D``, ``get_y``, ``_dynamic_fee`` and the
+fee's steps of SwapTemplateMeta (curvefi/curve-contract, "v2") and CurveStableSwapNG (curvefi/stableswap-ng, "ng"), put
+into one contract and compiled with vyper 0.3.10, on drawn balances, rates and fees.
+"""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -33,6 +40,7 @@ SWAPS = 36
 BALANCES_SLOT = 3
 GET_DY = keccak(text="get_dy(int128,int128,uint256)")[:4]
 TRADER = TRADERS[1]
+VECTORS = Path(__file__).with_name("vectors") / "curve_stableswap.json"
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +181,32 @@ def test_least_input_round_trip_and_price(pool: CurveStableSwapPool) -> None:
         assert float(rate / pool.marginal_price(token_in)) == pytest.approx(1, rel=1e-4)
         with pytest.raises(InsufficientLiquidity):
             pool.amount_in(token_out, pool.balances[j])
+
+
+def test_templates_and_ng_pay_as_their_contracts() -> None:
+    compared = dict.fromkeys(("v2", "ng"), 0)
+    for variant, i, j, dx, balances, rates, amplification, fee, multiplier, admin_fee, answer in json.loads(
+        VECTORS.read_text()
+    ):
+        pool = load(
+            {
+                "venue": "curve_stableswap",
+                "address": address(2),
+                "dex": "curve",
+                "tokens": [address(0xA0 + k) for k in range(len(balances))],
+                "variant": variant,
+                "balances": balances,
+                "rates": rates,
+                "amplification": amplification,
+                "fee": fee,
+                "admin_fee": admin_fee,
+                "offpeg_fee_multiplier": multiplier,
+            }
+        )
+        assert isinstance(pool, CurveStableSwapPool)
+        assert pool.get_dy(i, j, int(dx)) == pool.exchange(i, j, int(dx)) == int(answer), pool
+        compared[variant] += 1
+    assert min(compared.values()) >= 50
 
 
 def test_the_fee_grows_off_the_peg() -> None:
