@@ -92,16 +92,26 @@ def balances_document(balances: Sequence[Balance]) -> list[dict[str, Any]]:
     ]
 
 
+_COLUMNS = (
+    *("opportunities", "executed", "successful", "lost_races", "reverted", "win_rate"),
+    *("total_profit", "average_profit", "max_drawdown", "gas_burned", "profit_factor", "sharpe", "sortino"),
+)
+
+
 def show_figures(figures: Mapping[str, Performance]) -> None:
-    """Print a column for each group."""
+    """Print every figure of one group, or the main ones of several, a line for each group; money in ETH."""
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("", *figures, box=None)
-    for name in Performance.__dataclass_fields__:
-        table.add_row(
-            f"{name}, ETH" if name in _AMOUNTS else name, *(_cell(name, getattr(one, name)) for one in figures.values())
-        )
+    if len(figures) == 1:
+        ((group, one),) = figures.items()
+        table = Table("", group, box=None)
+        for name in Performance.__dataclass_fields__:
+            table.add_row(name, _cell(name, getattr(one, name)))
+    else:
+        table = Table("", *(name.replace("_", " ") for name in _COLUMNS), box=None)
+        for group, one in figures.items():
+            table.add_row(group, *(_cell(name, getattr(one, name)) for name in _COLUMNS))
     Console(stderr=True).print(table)
 
 
@@ -133,5 +143,5 @@ def _cell(name: str, value: float | None) -> str:
     if value is None:
         return DASH
     if name in _AMOUNTS:
-        return f"{value / WAD:,.6f}"
+        return f"{value / WAD:,.5f}"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from keeper.config import Settings
 from keeper.domain.booking import Account, Entry
 from keeper.domain.errors import InputError
-from keeper.domain.units import Address, Hash32
+from keeper.domain.units import Address, Hash32, to_hash32
+from keeper.execution.deployment import load_deployment
 from keeper.execution.transfers import net_flow
 from keeper.market.node import Node, to_quantity
+from keeper.store.journal import Journal
 from keeper.treasury.ledger import withdrawal
 
 
@@ -55,3 +58,42 @@ async def read_withdrawal(
         block_number=block,
         charged_to=charged_to,
     )
+
+
+async def book_withdrawal(
+    settings: Settings, database_url: str, transaction: str, charged_to: Account
+) -> dict[str, object]:
+    """`read_withdrawal` of the profit token on the network of ``settings``, booked; returns its JSON-ready facts.
+
+    ``new`` is False when it was booked before.
+    """
+    if settings.rpc_url is None:
+        raise InputError("ORION_RPC_URL", None, f"Name the HTTP endpoint of a node of {settings.network}.")
+    deployment = load_deployment(settings.home, settings.chain_id)
+    journal = Journal(database_url)
+    try:
+        async with Node(settings.rpc_url) as node:
+            entry = await read_withdrawal(
+                node,
+                to_hash32(transaction, "--transaction"),
+                book=await journal.latest_book(settings.network) or settings.network,
+                chain_id=settings.chain_id,
+                token=settings.weth,
+                executor=settings.executor or deployment.executor,
+                treasury=deployment.treasury,
+                confirmations=settings.confirmations,
+                charged_to=charged_to,
+            )
+        new = await journal.post([entry])
+    finally:
+        await journal.close()
+    moved = entry.legs[0]
+    return {
+        "book": entry.book,
+        "transaction": entry.subject,
+        "block": entry.block_number,
+        "token": moved.token,
+        "amount": str(moved.amount),
+        "charged_to": charged_to.value,
+        "new": new == 1,
+    }
