@@ -2,12 +2,12 @@
 SHELL := bash
 ENVIRONMENT := . toolchain/env.sh
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint doctor lock clean
+.PHONY: help setup run test lint doctor bench-search lock clean
 
 help: ## list the targets
 	@printf 'make TARGET [ARGS="..."]\n\n'
 	@while IFS= read -r line; do \
-	  [[ $$line =~ ^([a-z]+):.*'## '(.*)$$ ]] && printf '  %-8s %s\n' "$${BASH_REMATCH[1]}" "$${BASH_REMATCH[2]}"; \
+	  [[ $$line =~ ^([a-z-]+):.*'## '(.*)$$ ]] && printf '  %-12s %s\n' "$${BASH_REMATCH[1]}" "$${BASH_REMATCH[2]}"; \
 	done < Makefile; true
 
 setup: ## install everything into this checkout; quick when nothing changed, goes on where it was interrupted
@@ -25,6 +25,9 @@ lint: setup ## run only the checks of style, types and imports
 
 doctor: setup ## check every component and say how to mend what is wrong
 	@exec .venv/bin/keeper doctor $(ARGS)
+
+bench-search: setup ## time the loop search beside others; ARGS="--json", ARGS="--help"
+	@exec .venv/bin/python -m benchmarks.search $(ARGS)
 
 lock: setup ## resolve the dependencies anew; rewrites the lock files in toolchain/
 	@bash toolchain/lock.sh
