@@ -165,6 +165,10 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def other(request: Request, error: HTTPException) -> JSONResponse:
+        if error.status_code == 400:  # FastAPI, of bytes that are no text
+            return _invalid(
+                request.url.path, [FieldProblem(field="body", value="(bytes)", remedy="Send JSON in UTF-8.")]
+            )
         phrase = http.HTTPStatus(error.status_code).phrase
         return response(
             request.url.path,
