@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from eth_abi import encode
 from eth_utils.crypto import keccak
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from keeper.domain.errors import InputError
@@ -36,11 +36,12 @@ from tests.market import balancer_site, recorded, recorded_vectors
 from tests.market.balancer_site import TRADER, BalancerSite
 from tests.market.chain import TOKEN0, TOKEN1, address, make_log, word
 from tests.market.contracts import GAS
+from tests.market.drawn import drawn
 from tests.market.test_readers import entries, read
 from tests.replica.chain import Chain
 
 Pool = BalancerV2WeightedPool | BalancerV2StablePool
-DRAWN = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+DRAWN = drawn(30)
 SWAPS = 36
 REQUEST = "(uint8,address,address,uint256,bytes32,uint256,address,address,bytes)"
 MINIMAL = keccak(text=f"onSwap({REQUEST},uint256,uint256)")[:4]

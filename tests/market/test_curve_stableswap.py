@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from eth_abi import encode
 from eth_utils.crypto import keccak
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from keeper.domain.errors import InputError
@@ -32,10 +32,11 @@ from tests.conftest import RunningReplica
 from tests.market import recorded, recorded_vectors
 from tests.market.chain import TOKEN0, TOKEN1, address, make_log, word
 from tests.market.contracts import ask
+from tests.market.drawn import drawn
 from tests.market.test_readers import entries, read
 from tests.replica.chain import Chain
 
-DRAWN = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+DRAWN = drawn(30)
 SWAPS = 36
 BALANCES_SLOT = 3
 GET_DY = keccak(text="get_dy(int128,int128,uint256)")[:4]

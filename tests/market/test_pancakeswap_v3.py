@@ -6,7 +6,7 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from keeper.domain.token import VenueKind
@@ -17,10 +17,11 @@ from keeper.market.venues.uniswap_v3 import PANCAKE_SWAP_TOPIC
 from tests.conftest import RunningReplica
 from tests.market.chain import make_log, mint, v3_pool, word
 from tests.market.contracts import probe_v3, v3_state
+from tests.market.drawn import drawn
 from tests.market.test_readers import entries, read
 from tests.market.test_replica_maths import random_swaps
 
-DRAWN = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+DRAWN = drawn(25)
 
 
 @pytest.fixture(scope="module")

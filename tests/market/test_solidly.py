@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from eth_abi import encode
 from eth_utils.crypto import keccak
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from keeper.domain.errors import InputError
@@ -21,10 +21,11 @@ from tests.conftest import RunningReplica
 from tests.market import recorded, recorded_vectors
 from tests.market.chain import TOKEN0, TOKEN1, address, make_log, word
 from tests.market.contracts import ask
+from tests.market.drawn import drawn
 
 Solidly = SolidlyVolatilePool | SolidlyStablePool
 
-DRAWN = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+DRAWN = drawn(30)
 SWAPS = 32
 DECIMALS0_SLOT, DECIMALS1_SLOT, RESERVE0_SLOT, RESERVE1_SLOT = 17, 18, 19, 20
 ANSWERS = "answers of getAmountOut of a stable pool on Base come out to the wei"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from eth_abi import decode, encode
 from eth_utils.crypto import keccak
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from keeper.domain.errors import InputError
@@ -31,11 +31,12 @@ from keeper.replica.abi import arguments_of
 from tests.conftest import RunningReplica
 from tests.market.chain import address, make_log, word
 from tests.market.contracts import Overrides, ask
+from tests.market.drawn import drawn
 from tests.market.test_readers import entries, read
 from tests.market.test_replica_maths import random_swaps
 from tests.replica.chain import Chain
 
-DRAWN = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+DRAWN = drawn(30)
 KEY = "(address,address,uint24,int24,address)"
 PARAMETERS = f"({KEY},bool,uint128,bytes)"
 Position = tuple[int, int, int]
