@@ -119,15 +119,26 @@ class LoopSearch:
         """
         table = self._table
         states: dict[int, Pool | None] = {}
-        listed = self._listed
+        listed, index, known = self._listed, table.index, table.pools
         for address in changed:
-            pool, k = pools.get(address), table.index.get(address)
-            if pool is not None and not table.fits(pool):
+            pool, k = pools.get(address), index.get(address)
+            before = None if k is None else known[k]
+            # a state made from the one before has the very same names
+            same = (
+                pool is not None
+                and before is not None
+                and pool.token0 is before.token0
+                and pool.token1 is before.token1
+                and pool.dex is before.dex
+                and pool.fee_pips == before.fee_pips
+            )
+            if not same and pool is not None and not table.fits(pool):
                 self._rebuild(pools)
                 return
             if k is None or k in states:
                 continue
-            listed += (pool is not None) - (table.pools[k] is not None)
+            if not same:
+                listed += (pool is not None) - (before is not None)
             states[k] = pool
         if listed != len(pools):
             # a pool came or went without being named in ``changed``
@@ -313,16 +324,19 @@ class LoopSearch:
         counters.sized += sized
         counters.cut_short += loops_cut or sizings_cut
         kept = np.bincount(out_loop[:found], minlength=count)
-        for i in np.argsort(-out_value[:found], kind="stable")[:MAX_PROOFS].tolist():
-            loop = out_loop[i]
-            yield _Candidate(
-                rows=tuple(out_pools[i, : hop_counts[loop]].tolist()),
-                start=int(graph.token[starts[loop]]),
-                size=float(out_size[i]),
-                at_kink=bool(out_kink[i]),
-                worth=float(layer.value[starts[loop]]),
-                crowded=bool(kept[loop] == KEPT_COMBINATIONS),
-            )
+        best = np.argsort(-out_value[:found], kind="stable")[:MAX_PROOFS]
+        loop = out_loop[best]
+        columns = (
+            out_pools[best],
+            hop_counts[loop],
+            graph.token[starts[loop]],
+            out_size[best],
+            out_kink[best],
+            layer.value[starts[loop]],
+            kept[loop] == KEPT_COMBINATIONS,
+        )
+        for rows, hops, start, size, at_kink, worth, crowded in zip(*(c.tolist() for c in columns), strict=True):
+            yield _Candidate(tuple(rows[:hops]), start, size, at_kink, worth, crowded)
 
     def _legs(self, candidate: _Candidate) -> list[Leg]:
         legs: list[Leg] = []

@@ -162,7 +162,7 @@ class PoolTable:
         A pair's reserves, and a price that moved between known ticks, are written array by array.
         """
         pools, layout = self.pools, self._layout
-        reserves: list[tuple[int, int, int]] = []
+        reserves: list[tuple[int, float, float]] = []
         moves: list[tuple[int, float, int, float]] = []
         for k, pool in states:
             before = pools[k]
@@ -170,7 +170,7 @@ class PoolTable:
             if layout[k] == _PAIR and type(pool) is UniswapV2Pool:
                 reserve0, reserve1 = pool.reserve0, pool.reserve1
                 if 0 < reserve0 <= MAX_UINT112 and 0 < reserve1 <= MAX_UINT112:
-                    reserves.append((k, reserve0, reserve1))
+                    reserves.append((k, float(reserve0), float(reserve1)))
                     continue
             elif layout[k] == _TICKS:
                 move = moved_within(pool, before)
