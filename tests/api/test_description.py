@@ -123,6 +123,6 @@ def test_nothing_makes_it_fail(
 
 
 def test_planted_failure_is_noticed(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LedgerView, "opportunities", lambda *_, **__: 1 // 0)
+    monkeypatch.setattr(LedgerView, "totals", lambda *_, **__: 1 // 0)
     with pytest.raises(FailureGroup, match="500"):
-        try_out(server, GenerationMode.POSITIVE, only="/api/dashboard/opportunities", examples=3)
+        try_out(server, GenerationMode.POSITIVE, only="/api/dashboard/stats", examples=3)
