@@ -45,6 +45,7 @@ from keeper.store.control import ControlListener
 from keeper.store.journal import Journal, book_of
 from keeper.store.recorder import PostgresRecorder, new_run
 from keeper.treasury.auditor import Auditor
+from keeper.treasury.recovery import take_up
 from keeper.treasury.treasurer import Treasurer
 
 log = logging.getLogger(__name__)
@@ -139,6 +140,15 @@ async def trade(settings: Settings, stores: Stores, chain: Chain, *, blocks: int
         )
         if settings.mode is not Mode.PAPER:
             await recorder.entries(await auditor.open(book.header.number))
+            if chain.begin is None:  # a replica's chain is new
+                await take_up(
+                    treasurer,
+                    node,
+                    journal,
+                    network=settings.network,
+                    token=settings.weth,
+                    executor=settings.executor or chain.deployment.executor,
+                )
         kill_switch = KillSwitch(settings.home)
         orchestrator = Orchestrator(
             chain_id=settings.chain_id,

@@ -8,16 +8,18 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, Text, cast, exists, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
 
 from keeper.domain.booking import Account, Balance, Entry, EntryKind, Leg
 from keeper.domain.errors import InputError
+from keeper.domain.trade import TradeStatus
 from keeper.domain.units import to_address
 from keeper.store.columns import WeiNumeric
 from keeper.store.documents import clean
-from keeper.store.models import JournalEntryRow, JournalLegRow, ReconciliationRow
+from keeper.store.models import JournalEntryRow, JournalLegRow, OpportunityRow, ReconciliationRow, RunRow, TradeRow
 from keeper.store.transactions import Transactions
 
 
@@ -164,6 +166,43 @@ class Journal:
         rows = await self._rows(query)
         legs = await self._transactions.run(lambda connection: _legs(connection, [row["id"] for row in rows]))
         return [row | {"legs": legs[row["id"]]} for row in rows]
+
+    async def unbooked(self, book: str, network: str) -> list[dict[str, Any]]:
+        """Trades of ``network`` that the chain included after ``book`` began and that do not stand in it, oldest first.
+
+        Each has ``id, opportunity_id, chain_id, transaction_hash, loan_fee`` and ``attempt``, how often it was booked
+        and taken back.
+        """
+        outcome = aliased(JournalEntryRow)
+        back = aliased(JournalEntryRow)
+        of_trade = (
+            outcome.book == book,
+            outcome.subject == cast(TradeRow.id, Text),
+            outcome.kind == EntryKind.OUTCOME.value,
+        )
+        began = select(JournalEntryRow.block_number).where(
+            JournalEntryRow.book == book, JournalEntryRow.kind == EntryKind.OPENING.value
+        )
+        query = (
+            select(
+                TradeRow.id,
+                TradeRow.opportunity_id,
+                OpportunityRow.chain_id,
+                TradeRow.transaction_hash,
+                TradeRow.details["financing"]["fee"].astext.label("loan_fee"),
+                select(func.count()).where(*of_trade).scalar_subquery().label("attempt"),
+            )
+            .join(RunRow, RunRow.id == TradeRow.run_id)
+            .join(OpportunityRow, OpportunityRow.id == TradeRow.opportunity_id)
+            .where(
+                RunRow.network == network,
+                TradeRow.status != TradeStatus.LOST.value,
+                TradeRow.block_number > began.scalar_subquery(),
+                ~exists().where(*of_trade, ~exists().where(back.reverses == outcome.id)),
+            )
+            .order_by(TradeRow.timestamp, TradeRow.id)
+        )
+        return await self._rows(query)
 
     async def close(self) -> None:
         await self._transactions.close()

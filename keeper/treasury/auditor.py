@@ -56,11 +56,14 @@ class Auditor:
         self._book = book
         self._chain_id = chain_id
         self._token = token
+        self._began = 0
         self._owners = {(Account.EXECUTOR_BALANCE, token): executor, (Account.OPERATOR_BALANCE, COIN): operator}
 
     async def open(self, block: int) -> list[Entry]:
         """The entry that begins the book with what is there at ``block``; none when the book has begun."""
-        if await self._journal.entries(self._book, (EntryKind.OPENING,)):
+        begun = await self._journal.entries(self._book, (EntryKind.OPENING,))
+        self._began = begun[0]["block_number"] if begun else block
+        if begun:
             return []
         held = await self._on_chain(block)
         entry = opening(
@@ -74,7 +77,8 @@ class Auditor:
         return [] if entry is None else [entry]
 
     async def compare(self, block: int) -> list[Reconciliation]:
-        """The accounts beside their counterparts, as both are at the end of ``block``."""
+        """The accounts beside their counterparts at the end of ``block``, or of the book's first block if later."""
+        block = max(block, self._began)
         balances = await self._journal.balances(self._book, up_to_block=block)
         booked = {(one.account, one.token): one.amount for one in balances if one.chain_id == self._chain_id}
         held = await self._on_chain(block)

@@ -77,8 +77,14 @@ class Treasurer:
         """The last block whose transactions are all booked when ``head`` was the last one observed."""
         return head - self._confirmations + 1
 
-    def follow(self, settled: Settled, attempt: int = 0) -> None:
-        """Take up a transaction from an earlier run; ``attempt`` is how often it was booked and taken back."""
+    def follow(self, settled: Settled, header: BlockHeader, *, attempt: int) -> None:
+        """Take up a transaction from an earlier run.
+
+        Args:
+            header: of its block.
+            attempt: how often it was booked and taken back.
+        """
+        self._headers[header.number] = header
         self._followed[settled.opportunity_id] = Followed(settled, settled.block_number, attempt=attempt)
 
     def observe(self, header: BlockHeader, trades: Sequence[Trade], fates: Sequence[FateChange]) -> list[Entry]:

@@ -25,12 +25,12 @@ from keeper.execution.deployment import Deployment, save_deployment
 from keeper.market.node import Node
 from keeper.outbox import Outbox
 from keeper.store.journal import Journal, book_of
-from keeper.store.recorder import PostgresRecorder
+from keeper.store.recorder import PostgresRecorder, Run, new_run
 from keeper.treasury.auditor import Auditor, holding
+from keeper.treasury.recovery import take_up
 from keeper.treasury.treasurer import Treasurer
 from keeper.treasury.withdrawals import book_withdrawal
 from tests.conftest import RunningReplica
-from tests.store.samples import replica_run
 from tests.store.servers import bring_back, kill
 from tests.treasury.samples import WETH, trade_of
 
@@ -55,7 +55,11 @@ class Ground:
         return await self.node.request(method, *params)
 
     async def send(self, sender: str, to: str, data: bytes = b"", value: int = 0) -> dict[str, Any]:
-        transaction = {"from": sender, "to": to, "data": "0x" + data.hex(), "value": hex(value), "gas": hex(200_000)}
+        transaction = {"from": sender, "to": to, "data": "0x" + data.hex(), "value": hex(value)}
+        transaction |= {
+            "gas": hex(200_000),
+            "gasPrice": hex(10**11),
+        }  # whatever the base fee: equal hashes after a reorg
         receipt: dict[str, Any] = await self.rpc("eth_sendTransactionSync", transaction)
         assert receipt["status"] == "0x1"
         return receipt
@@ -68,9 +72,8 @@ class Ground:
         return await self.node.block_number()
 
     async def trade(self, gross: int) -> Trade:
-        """The executor earns ``gross`` in one block and the operator pays for a transaction in the next."""
-        await self.pay(MARKET, EXECUTOR, gross)
-        receipt = await self.send(OPERATOR, MARKET)
+        """A transaction of the operator by which the executor's balance grows by ``gross``."""
+        receipt = await self.pay(OPERATOR, EXECUTOR, gross)
         gas, price = int(receipt["gasUsed"], 16), int(receipt["effectiveGasPrice"], 16)
         done = trade_of(gross, gas, price, seed=gross, block_number=int(receipt["blockNumber"], 16))
         return replace(done, transaction_hash=Hash32(receipt["transactionHash"]))
@@ -88,14 +91,19 @@ class Ground:
         return await self.auditor.compare(self.treasurer.booked_up_to(self.treasurer.head))
 
 
+def live_run() -> Run:
+    return new_run(mode="live", network=NETWORK, chain_id=1, version="0")
+
+
 @pytest.fixture
 async def ground(replica: RunningReplica, database_url: str) -> AsyncIterator[Ground]:
     journal = Journal(database_url)
-    async with Node(replica.http_url) as node, PostgresRecorder(database_url, replica_run()) as recorder:
+    async with Node(replica.http_url) as node, PostgresRecorder(database_url, live_run()) as recorder:
         ground = Ground(replica, node, recorder, journal)
         for account in (EXECUTOR, OPERATOR, TREASURY, MARKET):
             await ground.rpc("anvil_setBalance", account, hex(10**20))
-        await ground.send(MARKET, WETH, keccak(text="deposit()")[:4], value=10**19)
+        for account in (MARKET, OPERATOR):
+            await ground.send(account, WETH, keccak(text="deposit()")[:4], value=10**19)
         await ground.pay(MARKET, EXECUTOR, 12_345)
         await recorder.entries(await ground.auditor.open(await ground.head()))
         yield ground
@@ -156,7 +164,7 @@ async def test_what_lacks_confirmations_is_neither_booked_nor_compared(ground: G
 async def test_nothing_is_lost_while_the_database_is_away(
     ground: Ground, postgres: EmbeddedPostgres, background: Any, database_url: str
 ) -> None:
-    async with PostgresRecorder(database_url, replica_run(), patience=0.2) as recorder:
+    async with PostgresRecorder(database_url, live_run(), patience=0.2) as recorder:
         outbox = Outbox(recorder)
         await kill(postgres, background)
         for gross in (10**15, 10**16):
@@ -166,6 +174,52 @@ async def test_nothing_is_lost_while_the_database_is_away(
         await bring_back(postgres, background)
         assert await outbox.flush()
         assert await ground.differences() == [0, 0]
+
+
+async def restarted(ground: Ground) -> int:
+    """A new run of the keeper on the same book: how many trades it takes up; they are booked with its first block."""
+    ground.treasurer = Treasurer(book=ground.book, token=WETH, confirmations=1, reinvestment_bps=5_000)
+    found = await take_up(ground.treasurer, ground.node, ground.journal, network=NETWORK, token=WETH, executor=EXECUTOR)
+    await ground.recorder.entries(await ground.observe([]))
+    return found
+
+
+async def recorded(ground: Ground, gross: int) -> Trade:
+    trade = await ground.trade(gross)
+    await ground.recorder.opportunities([trade.plan.opportunity])
+    await ground.recorder.trades([trade])
+    return trade
+
+
+async def test_what_a_killed_run_did_not_book_is_booked_by_the_next(ground: Ground) -> None:
+    booked = await recorded(ground, 10**15)
+    await ground.recorder.entries(await ground.observe([booked]))
+    await recorded(ground, 10**16)
+    snapshot = await ground.rpc("evm_snapshot")
+    await recorded(ground, 10**17)
+    assert await restarted(ground) == 2
+    assert await ground.differences() == [0, 0]
+    assert await restarted(ground) == 0, "once"
+
+    await ground.rpc("evm_revert", snapshot)
+    await recorded(ground, 10**14)
+    assert await restarted(ground) == 1
+    assert (await ground.differences())[0] == 10**17, "booked before the chain dropped it; nobody was there to see"
+
+
+async def test_a_trade_that_was_dropped_meanwhile_is_not_booked(ground: Ground) -> None:
+    snapshot = await ground.rpc("evm_snapshot")
+    trade = await recorded(ground, 10**17)
+    entries = await ground.observe([trade])
+    back = await ground.observe([], [FateChange(trade.plan.opportunity.id, Fate.SUBMITTED, "", 1, {})])
+    await ground.rpc("evm_revert", snapshot)
+    await ground.recorder.entries([*entries, *back])
+    assert await restarted(ground) == 0
+    await ground.rpc("anvil_mine")
+    again = await ground.trade(10**17)
+    assert again.transaction_hash == trade.transaction_hash, "the same transaction, back in a later block"
+    assert await restarted(ground) == 1
+    assert await ground.differences() == [0, 0]
 
 
 async def test_an_address_that_is_no_token_is_named(ground: Ground) -> None:
