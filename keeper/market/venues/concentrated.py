@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -51,7 +52,7 @@ class SwapResult(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class ConcentratedPool:
+class ConcentratedPool(ABC):
     """The state of one pool of tokens whose liquidity lies in ranges of ticks.
 
     Attributes:
@@ -77,8 +78,8 @@ class ConcentratedPool:
     liquidity_gross: tuple[int, ...]
 
     @property
-    def venue(self) -> VenueKind:
-        raise NotImplementedError
+    @abstractmethod
+    def venue(self) -> VenueKind: ...
 
     def amount_out(self, token_in: Address, amount_in: int) -> int:
         """What the venue's quoter answers to ``quoteExactInputSingle`` where the pool can take the whole input."""
@@ -170,8 +171,9 @@ class ConcentratedPool:
             return SwapResult(amount_specified - remaining, calculated, price, liquidity)
         return SwapResult(calculated, remaining - amount_specified, price, liquidity)
 
+    @abstractmethod
     def apply(self, log: Log) -> Self:
-        raise NotImplementedError
+        """The state after ``log``; the same object when the log does not change it."""
 
     def to_json(self) -> dict[str, Any]:
         """The form that `from_json` reads; see docs/venues.md."""

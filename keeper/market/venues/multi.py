@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -16,7 +17,7 @@ from keeper.market.venues.fields import read, to_int
 
 
 @dataclass(frozen=True, slots=True)
-class MultiTokenPool:
+class MultiTokenPool(ABC):
     """A pool that trades each of its tokens for each other.
 
     With two tokens it is a `Pool` as it stands. With more, a swap names both of its tokens, or goes through `pair`.
@@ -30,13 +31,13 @@ class MultiTokenPool:
     tokens: tuple[Address, ...]
 
     @property
-    def venue(self) -> VenueKind:
-        raise NotImplementedError
+    @abstractmethod
+    def venue(self) -> VenueKind: ...
 
     @property
+    @abstractmethod
     def fee_pips(self) -> int:
         """The fee rounded up to millionths; the exact one is the venue's own field."""
-        raise NotImplementedError
 
     @property
     def token0(self) -> Address:
@@ -84,22 +85,22 @@ class MultiTokenPool:
             raise InputError(name, token, f"Pool {self.address} trades {', '.join(self.tokens)}.")
         return self.tokens.index(token)
 
+    @abstractmethod
     def apply(self, log: Log) -> Self:
         """The state after ``log``; the same object when the log does not change it."""
-        raise NotImplementedError
 
     def to_json(self) -> dict[str, Any]:
         """The form that ``from_json`` reads; see docs/venues.md."""
         return {"venue": self.venue.value, "address": self.address, "dex": self.dex, "tokens": list(self.tokens)}
 
-    def _get_out(self, i: int, j: int, amount_in: int) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def _get_out(self, i: int, j: int, amount_in: int) -> int: ...
 
-    def _get_in(self, i: int, j: int, amount_out: int) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def _get_in(self, i: int, j: int, amount_out: int) -> int: ...
 
-    def _get_price(self, i: int, j: int) -> Fraction:
-        raise NotImplementedError
+    @abstractmethod
+    def _get_price(self, i: int, j: int) -> Fraction: ...
 
     def _other(self, i: int, token: Address | None, name: str) -> int:
         if token is None:
