@@ -45,7 +45,7 @@ class Layer:
     Attributes:
         anchors: nodes of profit tokens.
         rank, value: by node; see `enumerate_loops`.
-        reach: by node, the edges of its neighbours.
+        degree, reach: by node, its edges and those of its neighbours.
     """
 
     graph: Graph
@@ -53,6 +53,7 @@ class Layer:
     anchors: IntArray
     rank: IntArray
     value: FloatArray
+    degree: LongArray
     reach: LongArray
 
     @classmethod
@@ -61,14 +62,16 @@ class Layer:
         refresh_rates(graph, heads, rows, np.empty_like(rows))
         rank = token_rank[graph.token]
         anchors = np.flatnonzero(rank != NO_RANK).astype(np.int32)
-        degree = np.concatenate(([0], np.cumsum(np.diff(graph.start)[graph.to])))
+        degree = np.diff(graph.start)
+        edges_before = np.concatenate(([0], np.cumsum(degree[graph.to])))
         return cls(
             graph=graph,
             hubs=build_hubs(graph, anchors),
             anchors=anchors,
             rank=rank,
             value=np.zeros(graph.token.size),
-            reach=np.diff(degree[graph.start]),
+            degree=degree,
+            reach=np.diff(edges_before[graph.start]),
         )
 
     def steps(self, edges: IntArray, hops: int) -> int:
@@ -76,8 +79,7 @@ class Layer:
         low, high = self.graph.low[edges >> 1], self.graph.high[edges >> 1]
         if hops == 4:
             return int(self.reach[np.where(edges & 1, low, high)].sum())
-        degree = np.diff(self.graph.start)
-        return int((degree[low] + degree[high]).sum())
+        return int((self.degree[low] + self.degree[high]).sum())
 
     def refresh(self, heads: Heads, rows: IntArray) -> None:
         """Bring rates and tables to the state of the pools ``rows``."""

@@ -245,7 +245,8 @@ class LoopSearch:
         refresh_heads(table.ranges, table.heads, rows)
         for layer in (self._market, self._by_dex):
             layer.refresh(table.heads, rows)
-        self._value_tokens()
+        if len(self._profit_tokens) > 1:
+            self._value_tokens()
 
     def _value_tokens(self) -> None:
         """Worth of each profit token's raw unit in the first of them, at the deepest pool between the two."""

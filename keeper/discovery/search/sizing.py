@@ -21,8 +21,8 @@ KEPT_COMBINATIONS = 4
 """Pool combinations that are kept of one token loop: where the best fails in integers, the next may not."""
 WIDTHS = (0, 0, 64, 16, 8)
 """By hops: the most pools tried for one hop; 4096 combinations a token loop."""
-QUICK_WIDTHS = (0, 0, 16, 6, 4)
-"""The same where many loops wait: 256 combinations."""
+QUICK_WIDTHS = (0, 0, 12, 5, 3)
+"""The same where many loops wait: 144 combinations."""
 
 
 @lean_kernel

@@ -165,13 +165,13 @@ class PoolTable:
         reserves: list[tuple[int, float, float]] = []
         moves: list[tuple[int, float, int, float]] = []
         for k, pool in states:
-            before = pools[k]
-            pools[k] = pool
-            if layout[k] == _PAIR and type(pool) is UniswapV2Pool:
-                reserve0, reserve1 = pool.reserve0, pool.reserve1
-                if 0 < reserve0 <= MAX_UINT112 and 0 < reserve1 <= MAX_UINT112:
-                    reserves.append((k, float(reserve0), float(reserve1)))
-                    continue
+            before, pools[k] = pools[k], pool
+            if layout[k] == _PAIR:
+                if type(pool) is UniswapV2Pool:
+                    reserve0, reserve1 = pool.reserve0, pool.reserve1
+                    if 0 < reserve0 <= MAX_UINT112 and 0 < reserve1 <= MAX_UINT112:
+                        reserves.append((k, float(reserve0), float(reserve1)))
+                        continue
             elif layout[k] == _TICKS:
                 move = moved_within(pool, before)
                 if move is not None:
