@@ -25,17 +25,21 @@ async def _caller(
     given: Annotated[HTTPAuthorizationCredentials | None, Security(_BEARER)],
 ) -> Grant:
     """The grant of the request's token; raises `Refused` without one, or when it asks too often."""
-    return await recognise(context, request, None if given is None else given.credentials)
+    # commands have a bucket of their own: a dashboard that polls too eagerly must never stand in the way of a halt
+    share = "commands" if request.method == "POST" else "questions"
+    return await recognise(context, request, None if given is None else given.credentials, share)
 
 
-async def recognise(context: Context, connection: HTTPConnection, token: str | None) -> Grant:
-    """The grant of ``token``; `Refused` with 401 or 429."""
-    address = connection.client.host if connection.client else "unknown"
-    if seconds := context.failures.exhausted(address):
-        raise _too_many(seconds, "Too many requests with wrong tokens came from this address.")
+async def recognise(context: Context, connection: HTTPConnection, token: str | None, share: str = "questions") -> Grant:
+    """The grant of ``token``; `Refused` with 401 or 429.
+
+    Only those without a valid token are held up by the wrong ones that came from their address.
+    """
     grant = None if token is None else await context.tokens.recognise(token)
     if grant is None:
-        context.failures.wait(address)
+        address = connection.client.host if connection.client else "unknown"
+        if seconds := context.failures.wait(address):
+            raise _too_many(seconds, "Too many requests without a valid token came from this address.")
         raise Refused(
             401,
             "unauthorized",
@@ -43,7 +47,7 @@ async def recognise(context: Context, connection: HTTPConnection, token: str | N
             "Send `Authorization: Bearer orion_...`; `keeper token create` makes one.",
             headers={"WWW-Authenticate": 'Bearer realm="alpha-orion"'},
         )
-    if seconds := context.limiter.wait(grant.id):
+    if seconds := context.limiter.wait((grant.id, share)):
         raise _too_many(seconds, f"The token {grant.name!r} made more requests than it may.")
     return grant
 

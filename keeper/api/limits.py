@@ -36,11 +36,6 @@ class RateLimiter:
             self._buckets.popitem(last=False)
         return 0 if granted else max(1, math.ceil((1 - left) / self._rate))
 
-    def exhausted(self, caller: Hashable) -> int:
-        """As `wait`, without taking anything."""
-        left = self._left(caller)
-        return 0 if left >= 1 else max(1, math.ceil((1 - left) / self._rate))
-
     def _left(self, caller: Hashable) -> float:
         now = self._clock()
         level, at = self._buckets.get(caller, (float(self._burst), now))

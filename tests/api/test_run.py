@@ -19,7 +19,7 @@ from keeper.config import load_settings
 from keeper.replica import state
 from keeper.replica.session import ensure_deployed
 from tests.conftest import BackgroundLoop
-from tests.fault.keeper_process import CHECKOUT, KeeperProcess, prepare_home
+from tests.fault.keeper_process import CHECKOUT, KeeperProcess, prepare_home, processes_of
 from tests.homes import open_home
 
 SECONDS = 60
@@ -89,9 +89,12 @@ def until(condition: Callable[[], Any]) -> Any:
 
 def test_pause_resume_and_halt_over_http(home: Path) -> None:
     with KeeperProcess(home, "--panel", "--block-time", "0.5", "--seed", "7") as keeper:
+        keeper.wait_for(r"database: private")
+        token = make_token(home, "operator")
         keeper.wait_for(r"block \d+ .* [1-9]\d* landed")
-        address = keeper.wait_for(r"panel: http").split("panel: ")[1]
-        caller = Caller(address, make_token(home, "operator"))
+        told = next((line for line in keeper.lines if "panel: http" in line), None) or keeper.wait_for(r"panel: http")
+        address = told.split("panel: ")[1]
+        caller = Caller(address, token)
 
         paused = caller.done("pause", reason="test")
         assert (paused["state"], paused["before"]) == ("paused", "trading")
@@ -141,3 +144,4 @@ def test_pause_resume_and_halt_over_http(home: Path) -> None:
     assert status == 0, "\n".join(keeper.lines)
     assert summary is not None
     assert summary["mismatched"] == 0
+    assert processes_of(home) == {}, "nothing that was started is left"

@@ -132,7 +132,7 @@ async def _message(context: Context, socket: WebSocket) -> dict[str, Any]:
 async def _receive(context: Context, socket: WebSocket, subscription: Subscription, grant: Grant) -> None:
     while True:
         message = await _message(context, socket)
-        if context.limiter.wait(grant.id):
+        if context.limiter.wait((grant.id, "questions")):
             raise Closed(TOO_MANY, "too many messages")
         if message.get("type") != "ping":
             raise Closed(BAD_MESSAGE, "the only message is ping")
