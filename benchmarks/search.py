@@ -186,6 +186,7 @@ def summary(results: list[Samples]) -> dict[str, Any]:
     numbers["edges_compared"] = sum(samples.edges for samples in results)
     numbers["edges_differing"] = sum(samples.differing for samples in results)
     numbers["machine"] = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    numbers["load_average"] = round(os.getloadavg()[0], 2)
     numbers["reasons"] = reasons
     return numbers
 

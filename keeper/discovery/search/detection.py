@@ -46,6 +46,7 @@ class Layer:
         anchors: nodes of profit tokens.
         rank, value: by node; see `enumerate_loops`.
         degree, reach: by node, its edges and those of its neighbours.
+        widest: the most pools that a pair has.
     """
 
     graph: Graph
@@ -55,6 +56,7 @@ class Layer:
     value: FloatArray
     degree: LongArray
     reach: LongArray
+    widest: int
 
     @classmethod
     def of(cls, graph: Graph, heads: Heads, token_rank: IntArray) -> Layer:
@@ -72,6 +74,7 @@ class Layer:
             value=np.zeros(graph.token.size),
             degree=degree,
             reach=np.diff(edges_before[graph.start]),
+            widest=int((graph.last - graph.first).max(initial=0)),
         )
 
     def steps(self, edges: IntArray, hops: int) -> int:

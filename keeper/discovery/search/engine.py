@@ -312,7 +312,7 @@ class LoopSearch:
             layer.value[starts],
             _WIDTHS if complete else _QUICK_WIDTHS,
             MAX_SIZINGS,
-            np.empty((MAX_HOPS, int((graph.last - graph.first).max(initial=0))), dtype=np.int32),
+            np.empty((MAX_HOPS, layer.widest), dtype=np.int32),
             np.empty((5, MAX_HOPS), dtype=np.int32),
             np.empty((3, MAX_HOPS)),
             out_pools,
