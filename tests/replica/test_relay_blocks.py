@@ -56,6 +56,7 @@ async def test_equal_bids_are_ordered_by_hash_whatever_came_first(here: Site) ->
         snapshot = await here.rpc("evm_snapshot")
         orders.append((await here.build()).transactions)
         await here.rpc("evm_revert", snapshot)
+        await here.rpc("anvil_dropAllTransactions")
     assert orders[0] == orders[1]
     assert len(orders[0]) == 2
 

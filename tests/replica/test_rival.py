@@ -68,6 +68,7 @@ async def test_the_higher_bid_wins_the_race(replica_state: ReplicaState, tmp_pat
             assert lost.reason.startswith("outbid:")
             assert "INSUFFICIENT_OUTPUT_AMOUNT" in lost.reason
             await here.rpc("evm_revert", snapshot)
+            await here.rpc("anvil_dropAllTransactions")
 
 
 async def _copy(here: Live, bundle: Bundle, tip: int) -> tuple[SignedTransaction, ...]:
