@@ -2,7 +2,7 @@
 SHELL := bash
 ENVIRONMENT := . toolchain/env.sh
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint doctor bench-search lock clean
+.PHONY: help setup run test lint bench-gas mutants doctor bench-search lock clean
 
 help: ## list the targets
 	@printf 'make TARGET [ARGS="..."]\n\n'
@@ -22,6 +22,12 @@ test: setup ## run all checks and tests; ARGS goes to pytest
 
 lint: setup ## run only the checks of style, types and imports
 	@exec bash toolchain/test.sh --lint-only
+
+bench-gas: setup ## gas of the executor above the bare pool calls, beside others; ARGS="--renew" writes the snapshot anew
+	@exec .venv/bin/python -m benchmarks.gas $(ARGS)
+
+mutants: setup ## plant bugs in the executor and list what notices each; fails if one survives
+	@exec .venv/bin/python -m tests.contracts.hunt $(ARGS)
 
 doctor: setup ## check every component and say how to mend what is wrong
 	@exec .venv/bin/keeper doctor $(ARGS)

@@ -3,9 +3,9 @@ pragma solidity 0.8.30;
 
 import {Errors} from "../Errors.sol";
 import {Continuation} from "../libraries/Continuation.sol";
-import {LAYOUT_AAVE_V3} from "../libraries/Opcodes.sol";
+import {BUFFER} from "../libraries/Memory.sol";
+import {LAYOUT_AAVE_V3, TOKEN_MASK} from "../libraries/Opcodes.sol";
 import {Token} from "../libraries/Token.sol";
-import {Loan} from "./Loan.sol";
 
 /// @title Aave V3 and its forks: pulls the repayment and a premium after its callback
 library AaveV3 {
@@ -15,25 +15,21 @@ library AaveV3 {
     ///     expect the lender to call back with the continuation
     ///     call the lender, pass on its revert data
     ///     require token.allowance(this, lender) == 0
-    function borrow(uint256 lender, uint256 amount, uint256 token, uint256 at, uint256 end) internal {
-        uint256 continuation;
+    function borrow(uint256 lender, uint256 amount, uint256 token, uint256 at, uint256 end, uint256 tag) internal {
+        uint256 length = Continuation.expect(
+            lender, BUFFER + 0xe0, token, at, end, (tag & TOKEN_MASK) | LAYOUT_AAVE_V3
+        );
         assembly ("memory-safe") {
-            continuation := add(mload(0x40), 0xc4)
-        }
-        uint256 length = Loan.write(continuation, token, at, end);
-        Continuation.expect(lender, continuation, length, LAYOUT_AAVE_V3);
-        assembly ("memory-safe") {
-            let call_ := mload(0x40)
-            mstore(call_, shl(224, 0x42b0b77c)) // flashLoanSimple(address,address,uint256,bytes,uint16)
-            mstore(add(call_, 0x04), address())
-            mstore(add(call_, 0x24), token)
-            mstore(add(call_, 0x44), amount)
-            mstore(add(call_, 0x64), 0xa0)
-            mstore(add(call_, 0x84), 0)
-            mstore(add(call_, 0xa4), length)
-            if iszero(call(gas(), lender, 0, call_, add(0xc4, length), 0x00, 0x00)) {
-                returndatacopy(call_, 0, returndatasize())
-                revert(call_, returndatasize())
+            mstore(BUFFER, 0x42b0b77c) // flashLoanSimple(address,address,uint256,bytes,uint16)
+            mstore(add(BUFFER, 0x20), address())
+            mstore(add(BUFFER, 0x40), token)
+            mstore(add(BUFFER, 0x60), amount)
+            mstore(add(BUFFER, 0x80), 0xa0)
+            mstore(add(BUFFER, 0xa0), 0)
+            mstore(add(BUFFER, 0xc0), length)
+            if iszero(call(gas(), lender, 0, add(BUFFER, 0x1c), add(0xc4, length), 0x00, 0x00)) {
+                returndatacopy(BUFFER, 0, returndatasize())
+                revert(BUFFER, returndatasize())
             }
         }
         Token.requireNoAllowance(token, lender);

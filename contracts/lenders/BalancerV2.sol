@@ -2,9 +2,9 @@
 pragma solidity 0.8.30;
 
 import {Continuation} from "../libraries/Continuation.sol";
-import {LAYOUT_BALANCER_V2} from "../libraries/Opcodes.sol";
+import {BUFFER} from "../libraries/Memory.sol";
+import {LAYOUT_BALANCER_V2, TOKEN_MASK} from "../libraries/Opcodes.sol";
 import {Token} from "../libraries/Token.sol";
-import {Loan} from "./Loan.sol";
 
 /// @title Balancer V2's vault: repaid by a transfer inside its callback
 library BalancerV2 {
@@ -13,28 +13,24 @@ library BalancerV2 {
     ///     memory = flashLoan.selector | this | 0x80 | 0xc0 | 0x100 | [token] | [amount] | length | continuation
     ///     expect the lender to call back with the continuation
     ///     call the lender, pass on its revert data
-    function borrow(uint256 lender, uint256 amount, uint256 token, uint256 at, uint256 end) internal {
-        uint256 continuation;
+    function borrow(uint256 lender, uint256 amount, uint256 token, uint256 at, uint256 end, uint256 tag) internal {
+        uint256 length = Continuation.expect(
+            lender, BUFFER + 0x140, token, at, end, (tag & TOKEN_MASK) | LAYOUT_BALANCER_V2
+        );
         assembly ("memory-safe") {
-            continuation := add(mload(0x40), 0x124)
-        }
-        uint256 length = Loan.write(continuation, token, at, end);
-        Continuation.expect(lender, continuation, length, LAYOUT_BALANCER_V2);
-        assembly ("memory-safe") {
-            let call_ := mload(0x40)
-            mstore(call_, shl(224, 0x5c38449e)) // flashLoan(address,address[],uint256[],bytes)
-            mstore(add(call_, 0x04), address())
-            mstore(add(call_, 0x24), 0x80)
-            mstore(add(call_, 0x44), 0xc0)
-            mstore(add(call_, 0x64), 0x100)
-            mstore(add(call_, 0x84), 1)
-            mstore(add(call_, 0xa4), token)
-            mstore(add(call_, 0xc4), 1)
-            mstore(add(call_, 0xe4), amount)
-            mstore(add(call_, 0x104), length)
-            if iszero(call(gas(), lender, 0, call_, add(0x124, length), 0x00, 0x00)) {
-                returndatacopy(call_, 0, returndatasize())
-                revert(call_, returndatasize())
+            mstore(BUFFER, 0x5c38449e) // flashLoan(address,address[],uint256[],bytes)
+            mstore(add(BUFFER, 0x20), address())
+            mstore(add(BUFFER, 0x40), 0x80)
+            mstore(add(BUFFER, 0x60), 0xc0)
+            mstore(add(BUFFER, 0x80), 0x100)
+            mstore(add(BUFFER, 0xa0), 1)
+            mstore(add(BUFFER, 0xc0), token)
+            mstore(add(BUFFER, 0xe0), 1)
+            mstore(add(BUFFER, 0x100), amount)
+            mstore(add(BUFFER, 0x120), length)
+            if iszero(call(gas(), lender, 0, add(BUFFER, 0x1c), add(0x124, length), 0x00, 0x00)) {
+                returndatacopy(BUFFER, 0, returndatasize())
+                revert(BUFFER, returndatasize())
             }
         }
     }

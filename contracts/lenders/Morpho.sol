@@ -2,9 +2,9 @@
 pragma solidity 0.8.30;
 
 import {Continuation} from "../libraries/Continuation.sol";
-import {LAYOUT_MORPHO} from "../libraries/Opcodes.sol";
+import {BUFFER} from "../libraries/Memory.sol";
+import {LAYOUT_MORPHO, TOKEN_MASK} from "../libraries/Opcodes.sol";
 import {Token} from "../libraries/Token.sol";
-import {Loan} from "./Loan.sol";
 
 /// @title Morpho Blue: free of charge, pulls the repayment after its callback
 library Morpho {
@@ -14,23 +14,19 @@ library Morpho {
     ///     expect the lender to call back with the continuation
     ///     call the lender, pass on its revert data
     ///     require token.allowance(this, lender) == 0
-    function borrow(uint256 lender, uint256 amount, uint256 token, uint256 at, uint256 end) internal {
-        uint256 continuation;
+    function borrow(uint256 lender, uint256 amount, uint256 token, uint256 at, uint256 end, uint256 tag) internal {
+        uint256 length = Continuation.expect(
+            lender, BUFFER + 0xa0, token, at, end, (tag & TOKEN_MASK) | LAYOUT_MORPHO
+        );
         assembly ("memory-safe") {
-            continuation := add(mload(0x40), 0x84)
-        }
-        uint256 length = Loan.write(continuation, token, at, end);
-        Continuation.expect(lender, continuation, length, LAYOUT_MORPHO);
-        assembly ("memory-safe") {
-            let call_ := mload(0x40)
-            mstore(call_, shl(224, 0xe0232b42)) // flashLoan(address,uint256,bytes)
-            mstore(add(call_, 0x04), token)
-            mstore(add(call_, 0x24), amount)
-            mstore(add(call_, 0x44), 0x60)
-            mstore(add(call_, 0x64), length)
-            if iszero(call(gas(), lender, 0, call_, add(0x84, length), 0x00, 0x00)) {
-                returndatacopy(call_, 0, returndatasize())
-                revert(call_, returndatasize())
+            mstore(BUFFER, 0xe0232b42) // flashLoan(address,uint256,bytes)
+            mstore(add(BUFFER, 0x20), token)
+            mstore(add(BUFFER, 0x40), amount)
+            mstore(add(BUFFER, 0x60), 0x60)
+            mstore(add(BUFFER, 0x80), length)
+            if iszero(call(gas(), lender, 0, add(BUFFER, 0x1c), add(0x84, length), 0x00, 0x00)) {
+                returndatacopy(BUFFER, 0, returndatasize())
+                revert(BUFFER, returndatasize())
             }
         }
         Token.requireNoAllowance(token, lender);

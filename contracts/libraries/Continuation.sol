@@ -2,24 +2,42 @@
 pragma solidity 0.8.30;
 
 import {Errors} from "../Errors.sol";
+import {BUFFER} from "./Memory.sol";
+import {LAYOUT_MASK, TOKEN_MASK} from "./Opcodes.sol";
+
+uint256 constant SLOT = 0;
+uint256 constant HASH_MASK = 0xffffffffffffffffffffff00;
 
 /// @title Who may call back, with which bytes
 /// @notice One transient slot, one purpose. It holds
 ///
-///     caller(160) | keccak256(continuation)(88) | layout(8)
+///     caller(160) | keccak256(continuation)(88) | tag(8)
+///     tag = pays(1 bit) token(3 bits) layout(4 bits)
 ///
 /// from just before an external call that calls back until the first thing the callback does. The layout of the callback
-/// is thereby committed too, and is never taken from the selector that a caller chooses.
+/// is thereby committed too, and is never taken from the selector that a caller chooses. So is the profit token: by its
+/// number, or in the continuation where it has none.
+///
+///     continuation = [token(20)] | op...
 library Continuation {
-    uint256 private constant SLOT = 0;
-    uint256 private constant HASH_MASK = 0xffffffffffffffffffffff00;
-
-    /// @dev Let `target` call back once, with the `length` bytes of memory from `start` as continuation.
+    /// @dev Write `calldata[at : end]` to memory as a continuation, and let `target` call back once with it.
     ///
-    ///     transient[SLOT] = target << 96 | (keccak(memory[start : start + length]) & HASH_MASK) | layout
-    function expect(uint256 target, uint256 start, uint256 length, uint256 layout) internal {
+    ///     memory[destination] = [token if it has no number] | calldata[at : end]
+    ///     transient[SLOT] = target << 96 | (keccak(memory[destination : destination + length]) & HASH_MASK) | tag
+    ///
+    /// @param tag Layout of the callback and number of the token.
+    /// @return length Of the continuation, bytes.
+    function expect(uint256 target, uint256 destination, uint256 token, uint256 at, uint256 end, uint256 tag)
+        internal
+        returns (uint256 length)
+    {
         assembly ("memory-safe") {
-            tstore(SLOT, or(shl(96, target), or(and(keccak256(start, length), HASH_MASK), layout)))
+            let width := mul(20, iszero(and(tag, TOKEN_MASK)))
+            mstore(destination, shl(96, token))
+            length := sub(end, at)
+            calldatacopy(add(destination, width), at, length)
+            length := add(length, width)
+            tstore(SLOT, or(shl(96, target), or(and(keccak256(destination, length), HASH_MASK), tag)))
         }
     }
 
@@ -33,7 +51,6 @@ library Continuation {
     /// @dev Check the bytes of the callback that was committed to, and let it be the last one.
     ///
     ///     transient[SLOT] = 0
-    ///     layout = committed & 0xff
     ///     start = 4 + 32 * layout
     ///     length = calldata word before start
     ///     require keccak(calldata[start : start + length]) matches   (past the end calldata reads as zero, here and later)
@@ -41,18 +58,15 @@ library Continuation {
     /// @param committed The slot, whose address the caller has already been held against.
     /// @return start Position of the continuation in the calldata.
     /// @return end Position behind it.
-    /// @return layout The layout that was committed.
-    function open(uint256 committed) internal returns (uint256 start, uint256 end, uint256 layout) {
+    function open(uint256 committed) internal returns (uint256 start, uint256 end) {
         uint256 difference;
         assembly ("memory-safe") {
             tstore(SLOT, 0)
-            layout := and(committed, 0xff)
-            start := add(4, shl(5, layout))
+            start := add(4, shl(5, and(committed, LAYOUT_MASK)))
             let length := calldataload(sub(start, 32))
             end := add(start, length)
-            let copy := mload(0x40)
-            calldatacopy(copy, start, length)
-            difference := and(xor(keccak256(copy, length), committed), HASH_MASK)
+            calldatacopy(BUFFER, start, length)
+            difference := and(xor(keccak256(BUFFER, length), committed), HASH_MASK)
         }
         if (difference != 0) revert Errors.ContinuationMismatch();
     }

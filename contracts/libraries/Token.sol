@@ -2,6 +2,7 @@
 pragma solidity 0.8.30;
 
 import {Errors} from "../Errors.sol";
+import {BUFFER} from "./Memory.sol";
 
 /// @title ERC-20 calls that also accept tokens which return nothing
 /// @notice Addresses are words here and in the venues: masking them again and again would cost gas and change nothing.
@@ -38,11 +39,10 @@ library Token {
     function requireNoAllowance(uint256 token, uint256 spender) internal view {
         uint256 failed;
         assembly ("memory-safe") {
-            let memory_ := mload(0x40)
-            mstore(memory_, shl(224, 0xdd62ed3e)) // allowance(address,address)
-            mstore(add(memory_, 0x04), address())
-            mstore(add(memory_, 0x24), spender)
-            let ok := and(gt(returndatasize(), 31), staticcall(gas(), token, memory_, 0x44, 0x00, 0x20))
+            mstore(BUFFER, 0xdd62ed3e) // allowance(address,address)
+            mstore(add(BUFFER, 0x20), address())
+            mstore(add(BUFFER, 0x40), spender)
+            let ok := and(gt(returndatasize(), 31), staticcall(gas(), token, add(BUFFER, 0x1c), 0x44, 0x00, 0x20))
             failed := iszero(and(ok, iszero(mload(0x00))))
         }
         if (failed != 0) revert Errors.AllowanceLeft();
@@ -55,14 +55,13 @@ library Token {
     function _send(uint256 token, uint256 selector, uint256 target, uint256 amount) private {
         uint256 failed;
         assembly ("memory-safe") {
-            let memory_ := mload(0x40)
-            mstore(memory_, shl(224, selector))
-            mstore(add(memory_, 0x04), target)
-            mstore(add(memory_, 0x24), amount)
+            mstore(BUFFER, selector)
+            mstore(add(BUFFER, 0x20), target)
+            mstore(add(BUFFER, 0x40), amount)
             mstore(0x00, 0)
-            if iszero(call(gas(), token, 0, memory_, 0x44, 0x00, 0x20)) {
-                returndatacopy(memory_, 0, returndatasize())
-                revert(memory_, returndatasize())
+            if iszero(call(gas(), token, 0, add(BUFFER, 0x1c), 0x44, 0x00, 0x20)) {
+                returndatacopy(BUFFER, 0, returndatasize())
+                revert(BUFFER, returndatasize())
             }
             failed := iszero(or(eq(mload(0x00), 1), iszero(returndatasize())))
         }

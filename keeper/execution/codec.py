@@ -1,6 +1,6 @@
 """Turns a route and its financing into the executor's calldata, and reads such calldata back.
 
-    stream = minProfit(16) | guard(4) [parent(4)] | token(20) | op...
+    stream = minProfit(16) | guard(4) [parent(4)] | [token(20)] | op...
 
 The layout of a route follows from when a pool takes its input: a V2 pool before the swap or before its callback ends,
 a V3 pool within its callback, having paid out by then. So the last V3 pool of the route is called first, and all else
@@ -16,7 +16,7 @@ pair calls back the receiver of its output.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from eth_utils.address import to_checksum_address
 
@@ -28,22 +28,29 @@ from keeper.domain.units import ZERO_ADDRESS, Address, Hash32, to_hash32
 from keeper.execution.opcodes import (
     ADDRESS_WIDTH,
     AMOUNT_WIDTH,
+    CALLED_BACK,
     FLAG_BITS,
     GUARD_WIDTH,
     HAS_PARENT,
     HEAD_WIDTH,
+    LAST_BLOCK_LIMIT,
     LOANS,
     MIN_PROFIT_LIMIT,
     MIN_PROFIT_WIDTH,
+    PAID,
     PARENT_WIDTH,
     SWAPS,
     TO_MASK,
+    TOKEN_NUMBERS,
+    TOKEN_SHIFT,
+    V3_SWAPS,
     ZERO_FOR_ONE,
     Opcode,
     To,
 )
 
 MAX_HOPS = 8
+TOKENS = {number: token for token, number in TOKEN_NUMBERS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +58,12 @@ class Swap:
     """A swap through one pool.
 
     Attributes:
-        opcode: ``UNISWAP_V2``, ``UNISWAP_V2_FLASH`` or ``UNISWAP_V3``; with the last two the rest of the stream runs in
-            the pool's callback.
+        opcode: one of ``SWAPS``; of those of ``CALLED_BACK`` the rest of the stream runs in the pool's callback. The
+            executor pays what is named ``PAID``: a V2 pool before its swap, a V3 pool at the end of its callback.
         to, recipient: where the pool delivers; ``recipient`` is set when ``to`` is ``EXPLICIT`` and only then.
         amount: raw units, of the output for V2 and of the input for V3.
+        amount_in: raw units of the profit token that the executor pays the pool first; set with ``UNISWAP_V2_PAID`` and
+            only then.
     """
 
     opcode: Opcode
@@ -63,17 +72,7 @@ class Swap:
     to: To
     recipient: Address | None
     amount: int
-
-
-@dataclass(frozen=True, slots=True)
-class Pay:
-    """A payment of the profit token.
-
-    Attributes:
-        amount: raw units to the pool of the next operation; None pays the calling V3 pool what it asks for.
-    """
-
-    amount: int | None
+    amount_in: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ class Loan:
     amount: int
 
 
-Operation = Swap | Pay | Loan
+Operation = Swap | Loan
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +108,16 @@ class Stream:
         """The calldata; raises `InputError` for a number that does not fit its field."""
         if not 0 <= self.min_profit < MIN_PROFIT_LIMIT:
             raise InputError("min_profit", self.min_profit, "Give raw units from 0 to 2^96 - 1.")
-        if not 0 <= self.last_block < HAS_PARENT:
-            raise InputError("last_block", self.last_block, "Give a block number from 0 to 2^31 - 1.")
-        guard = self.last_block | (0 if self.parent_prefix is None else HAS_PARENT)
+        if not 0 <= self.last_block < LAST_BLOCK_LIMIT:
+            raise InputError("last_block", self.last_block, "Give a block number from 0 to 2^28 - 1.")
+        number = TOKEN_NUMBERS.get(self.token, 0)
+        guard = self.last_block | number << TOKEN_SHIFT | (0 if self.parent_prefix is None else HAS_PARENT)
         return b"".join(
             (
                 self.min_profit.to_bytes(MIN_PROFIT_WIDTH, "big"),
                 guard.to_bytes(GUARD_WIDTH, "big"),
                 self.parent_prefix or b"",
-                _address_bytes(self.token),
+                b"" if number else _address_bytes(self.token),
                 *(_operation_bytes(operation) for operation in self.operations),
             )
         )
@@ -177,7 +177,10 @@ def decode(calldata: bytes) -> Stream:
     min_profit = int.from_bytes(reader.take(MIN_PROFIT_WIDTH), "big")
     guard = int.from_bytes(reader.take(GUARD_WIDTH), "big")
     parent_prefix = reader.take(PARENT_WIDTH) if guard & HAS_PARENT else None
-    token = reader.take_address()
+    number = guard >> TOKEN_SHIFT & 0b111
+    if number > len(TOKENS):
+        raise InputError("stream", number, "There is no profit token of this number.")
+    token = TOKENS[number] if number else reader.take_address()
     if reader.at_end:
         raise InputError("stream", len(calldata), "A stream needs at least one operation.")
     operations: list[Operation] = []
@@ -185,15 +188,13 @@ def decode(calldata: bytes) -> Stream:
     while not reader.at_end:
         operation = _read_operation(reader, frame)
         operations.append(operation)
-        if not isinstance(operation, Pay) and operation.opcode is not Opcode.UNISWAP_V2:
+        if operation.opcode in CALLED_BACK:
             frame = operation.opcode
     for operation, following in zip(operations, [*operations[1:], None], strict=True):
-        to_next = (
-            operation.to is To.NEXT if isinstance(operation, Swap) else isinstance(operation, Pay) and operation.amount
-        )
-        if to_next and not isinstance(following, Swap):
-            raise InputError("stream", operation, "What goes to the next pool has to be followed by a swap.")
-    return Stream(min_profit, guard % HAS_PARENT, parent_prefix, token, tuple(operations))
+        to_next = isinstance(operation, Swap) and operation.to is To.NEXT
+        if to_next and (not isinstance(following, Swap) or following.opcode in PAID):
+            raise InputError("stream", operation, "What goes to the next pool has to be followed by an unpaid swap.")
+    return Stream(min_profit, guard % LAST_BLOCK_LIMIT, parent_prefix, token, tuple(operations))
 
 
 def _route_operations(route: Route, *, from_loan: bool) -> Sequence[Operation]:
@@ -202,9 +203,9 @@ def _route_operations(route: Route, *, from_loan: bool) -> Sequence[Operation]:
     v3_positions = [index for index, hop in enumerate(hops) if hop.venue is VenueKind.UNISWAP_V3]
     if not v3_positions:
         if from_loan:
-            return (Pay(route.amount_in), *_v2_run(hops, To.SELF))
+            return _v2_run(hops, To.SELF, paid=True)
         last = _swap(Opcode.UNISWAP_V2_FLASH, hops[-1], To.SELF)
-        return (last, Pay(route.amount_in), *_v2_run(hops[:-1], To.CALLER))
+        return (last, *_v2_run(hops[:-1], To.CALLER, paid=True))
 
     operations: list[Operation] = []
     end = len(hops)  # one behind the hops that are already laid out
@@ -212,25 +213,26 @@ def _route_operations(route: Route, *, from_loan: bool) -> Sequence[Operation]:
         tail = hops[position + 1 : end]
         after = hops[end].pool if end < len(hops) else None  # the V3 pool in whose callback this one is called
         to = To.NEXT if tail else To.SELF if after is None else To.CALLER
-        operations.append(_swap(Opcode.UNISWAP_V3, hops[position], to))
+        opcode = Opcode.UNISWAP_V3 if position else Opcode.UNISWAP_V3_PAID
+        operations.append(_swap(opcode, hops[position], to))
         operations.extend(_v2_run(tail, To.SELF if after is None else To.EXPLICIT, after))
         end = position
-    if end == 0:
-        operations.append(Pay(None))
-    else:
-        operations.append(Pay(route.amount_in))
-        operations.extend(_v2_run(hops[:end], To.CALLER))
+    if end > 0:
+        operations.extend(_v2_run(hops[:end], To.CALLER, paid=True))
     return operations
 
 
-def _v2_run(hops: Sequence[Hop], last: To, recipient: Address | None = None) -> list[Swap]:
-    """V2 hops one after the other, each delivering to the next and the last one to ``last``."""
+def _v2_run(hops: Sequence[Hop], last: To, recipient: Address | None = None, *, paid: bool = False) -> list[Swap]:
+    """V2 hops one after the other, each to the next, the last to ``last``; ``paid``: the executor pays the first."""
     swaps = [_swap(Opcode.UNISWAP_V2, hop, To.NEXT) for hop in hops[:-1]]
-    return [*swaps, *(_swap(Opcode.UNISWAP_V2, hop, last, recipient) for hop in hops[-1:])]
+    swaps += [_swap(Opcode.UNISWAP_V2, hop, last, recipient) for hop in hops[-1:]]
+    if paid:
+        swaps[0] = replace(swaps[0], opcode=Opcode.UNISWAP_V2_PAID, amount_in=hops[0].amount_in)
+    return swaps
 
 
 def _swap(opcode: Opcode, hop: Hop, to: To, recipient: Address | None = None) -> Swap:
-    amount = hop.amount_in if opcode is Opcode.UNISWAP_V3 else hop.amount_out
+    amount = hop.amount_in if opcode in V3_SWAPS else hop.amount_out
     return Swap(opcode, hop.pool, hop.zero_for_one, to, recipient, amount)
 
 
@@ -240,11 +242,8 @@ def _operation_bytes(operation: Operation) -> bytes:
             flags = operation.to | (ZERO_FOR_ONE if operation.zero_for_one else 0)
             recipient = b"" if operation.recipient is None else _address_bytes(operation.recipient)
             head = _head(operation.opcode, flags) + _address_bytes(operation.pool)
-            return head + recipient + _amount_bytes(operation.amount)
-        case Pay(None):
-            return _head(Opcode.PAY_CALLER)
-        case Pay(int(amount)):
-            return _head(Opcode.PAY_NEXT) + _amount_bytes(amount)
+            paid = b"" if operation.amount_in is None else _amount_bytes(operation.amount_in)
+            return head + recipient + _amount_bytes(operation.amount) + paid
         case Loan(opcode, lender, amount):
             return _head(opcode) + _address_bytes(lender) + _amount_bytes(amount)
         case _:
@@ -297,19 +296,19 @@ def _read_operation(reader: _Reader, frame: Opcode | None) -> Operation:
     if code not in set(Opcode) or (flags and code not in SWAPS):
         raise InputError("stream", f"{head:#04x}", "Start an operation with a head of the table.")
     opcode = Opcode(code)
-    if opcode is Opcode.PAY_NEXT:
-        return Pay(reader.take_amount())
-    if opcode is Opcode.PAY_CALLER:
-        if frame is not Opcode.UNISWAP_V3:
-            raise InputError("stream", opcode.name, "Only a calling V3 pool asks for an amount.")
-        return Pay(None)
     target = reader.take_address()
     if opcode not in SWAPS:
+        if frame is not None:
+            raise InputError("stream", opcode.name, "A loan comes first.")
         return Loan(opcode, target, reader.take_amount())
     to = To(flags & TO_MASK)
     if to is To.CALLER and frame is None:
         raise InputError("stream", opcode.name, "Only in a callback is there a calling contract.")
     if opcode is Opcode.UNISWAP_V2_FLASH and to is not To.SELF:
         raise InputError("stream", to.name, "A pair calls back the receiver of its output.")
+    if opcode in V3_SWAPS and to is To.EXPLICIT:
+        raise InputError("stream", to.name, "A V3 pool delivers to the executor, the next pool or the caller.")
     recipient = reader.take_address() if to is To.EXPLICIT else None
-    return Swap(opcode, target, bool(flags & ZERO_FOR_ONE), to, recipient, reader.take_amount())
+    amount = reader.take_amount()
+    amount_in = reader.take_amount() if opcode is Opcode.UNISWAP_V2_PAID else None
+    return Swap(opcode, target, bool(flags & ZERO_FOR_ONE), to, recipient, amount, amount_in)

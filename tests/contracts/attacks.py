@@ -10,7 +10,7 @@ from typing import Any
 from eth_utils import to_checksum_address
 
 from keeper.domain.units import Address
-from keeper.execution.codec import Loan, Operation, Pay, Stream, Swap
+from keeper.execution.codec import Loan, Operation, Stream, Swap
 from keeper.execution.opcodes import Opcode, To
 from tests.contracts.site import (
     ETHER,
@@ -76,8 +76,12 @@ def flash(pool: Address) -> Swap:
     return Swap(Opcode.UNISWAP_V2_FLASH, pool, False, To.SELF, None, 4)
 
 
-def v3(pool: Address, to: To = To.SELF) -> Swap:
-    return Swap(Opcode.UNISWAP_V3, pool, True, to, None, 9)
+def paid(pool: Address, amount_in: int = 3) -> Swap:
+    return Swap(Opcode.UNISWAP_V2_PAID, pool, False, To.SELF, None, 4, amount_in)
+
+
+def v3(pool: Address, opcode: Opcode = Opcode.UNISWAP_V3) -> Swap:
+    return Swap(opcode, pool, True, To.SELF, None, 9)
 
 
 def stream(*operations: Operation, token: Address = TOKEN, **header: Any) -> bytes:
@@ -98,80 +102,80 @@ def run(site: Site, data: bytes, sender: Address = OPERATOR) -> str:
 
 def altered_continuation(site: Site) -> str:
     play(site, POOL, Mode.ALTERED)
-    return run(site, stream(v3(POOL), Pay(3), v2(OTHER)))
+    return run(site, stream(v3(POOL), paid(OTHER)))
 
 
 def extended_continuation(site: Site) -> str:
     play(site, POOL, Mode.EXTENDED)
-    return run(site, stream(flash(POOL), Pay(3), v2(OTHER)))
+    return run(site, stream(flash(POOL), paid(OTHER)))
 
 
 def altered_loan(site: Site) -> str:
     play(site, POOL, Mode.ALTERED)
-    return run(site, stream(Loan(Opcode.BALANCER_V2, POOL, 100), Pay(3), v2(OTHER)))
+    return run(site, stream(Loan(Opcode.BALANCER_V2, POOL, 100), paid(OTHER)))
 
 
 def callback_by_an_accomplice(site: Site) -> str:
     play(site, POOL, Mode.ACCOMPLICE)
-    return run(site, stream(v3(POOL), Pay(3), v2(OTHER)))
+    return run(site, stream(v3(POOL), paid(OTHER)))
 
 
 def second_callback(site: Site) -> str:
     play(site, POOL, Mode.TWICE)
-    return run(site, stream(v3(POOL), Pay(3), v2(OTHER)))
+    return run(site, stream(v3(POOL), paid(OTHER)))
 
 
 def no_callback(site: Site) -> str:
     play(site, POOL, Mode.SILENT)
-    return run(site, stream(v3(POOL), Pay(3), v2(OTHER)))
+    return run(site, stream(v3(POOL), paid(OTHER)))
 
 
 def no_callback_of_a_lender(site: Site) -> str:
     play(site, POOL, Mode.SILENT)
-    return run(site, stream(Loan(Opcode.AAVE_V3, POOL, 100), Pay(3), v2(OTHER)))
+    return run(site, stream(Loan(Opcode.AAVE_V3, POOL, 100), paid(OTHER)))
 
 
 def flash_swap_of_another(site: Site) -> str:
     play(site, POOL, Mode.FOREIGN)
-    return run(site, stream(flash(POOL), Pay(3), v2(OTHER)))
+    return run(site, stream(flash(POOL), paid(OTHER)))
 
 
 def loan_of_another(site: Site) -> str:
     play(site, POOL, Mode.FOREIGN)
-    return run(site, stream(Loan(Opcode.AAVE_V3, POOL, 100), Pay(3), v2(OTHER)))
+    return run(site, stream(Loan(Opcode.AAVE_V3, POOL, 100), paid(OTHER)))
 
 
 def layout_of_another_kind(site: Site) -> str:
     play(site, POOL, Mode.RELAID)
-    return run(site, stream(v3(POOL), Pay(3), v2(OTHER)))
+    return run(site, stream(v3(POOL), paid(OTHER)))
 
 
 def allowance_left_to_morpho(site: Site) -> str:
     play(site, TOKEN, Mode.UNPAID)
-    return run(site, stream(Loan(Opcode.MORPHO, POOL, 100), Pay(3), v2(OTHER)))
+    return run(site, stream(Loan(Opcode.MORPHO, POOL, 100), paid(OTHER)))
 
 
 def allowance_left_to_aave(site: Site) -> str:
     play(site, TOKEN, Mode.UNPAID)
-    return run(site, stream(Loan(Opcode.AAVE_V3, POOL, 100), Pay(3), v2(OTHER)))
+    return run(site, stream(Loan(Opcode.AAVE_V3, POOL, 100), paid(OTHER)))
 
 
 def token_that_refuses(site: Site) -> str:
     play(site, TOKEN, Mode.REFUSING)
-    return run(site, stream(Pay(3), v2(OTHER)))
+    return run(site, stream(paid(OTHER)))
 
 
 def stream_of_a_stranger(site: Site) -> str:
-    return run(site, stream(Pay(3), v2(OTHER)), STRANGER)
+    return run(site, stream(paid(OTHER)), STRANGER)
 
 
 def operator_pays_itself(site: Site) -> str:
     site.give(WETH, site.executor, ETHER)
-    return run(site, stream(Pay(ETHER // 2), v2(POOL), token=WETH))
+    return run(site, stream(paid(POOL, ETHER // 2), token=WETH))
 
 
 def operator_sells_too_cheap(site: Site) -> str:
-    return run(site, stream(Pay(3), v2(OTHER), min_profit=1))
+    return run(site, stream(paid(OTHER), min_profit=1))
 
 
 def operator_withdraws(site: Site) -> str:
@@ -186,19 +190,54 @@ def stranger_withdraws(site: Site) -> str:
 
 
 def late_stream(site: Site) -> str:
-    return run(site, stream(Pay(3), v2(OTHER), last_block=1))
+    return run(site, stream(paid(OTHER), last_block=1))
+
+
+def late_stream_of_a_numbered_token(site: Site) -> str:
+    return run(site, stream(paid(OTHER), token=WETH, last_block=1))
+
+
+def numbered_token_on_another_parent(site: Site) -> str:
+    return run(site, stream(paid(OTHER), token=WETH, parent_prefix=b"\x01\x02\x03\x04"))
 
 
 def stream_on_another_parent(site: Site) -> str:
-    return run(site, stream(Pay(3), v2(OTHER), parent_prefix=b"\x01\x02\x03\x04"))
+    return run(site, stream(paid(OTHER), parent_prefix=b"\x01\x02\x03\x04"))
 
 
 def delivery_behind_the_end(site: Site) -> str:
     return run(site, stream(v2(OTHER, To.NEXT)))
 
 
-def payment_behind_the_end(site: Site) -> str:
-    return run(site, stream(Pay(3)))
+def payment_cut_off(site: Site) -> str:
+    return run(site, stream(paid(OTHER))[:-1])
+
+
+def v3_delivery_behind_the_end(site: Site) -> str:
+    return run(site, stream(Swap(Opcode.UNISWAP_V3, POOL, True, To.NEXT, None, 9)))
+
+
+def v3_delivery_to_the_operator(site: Site) -> str:
+    return run(site, stream(Swap(Opcode.UNISWAP_V3, POOL, True, To.CALLER, None, 9), v2(OTHER)))
+
+
+def cut_off_swaps(site: Site) -> str:
+    answers = {run(site, stream(swap)[:-1]) for swap in (v3(POOL), flash(POOL), v2(POOL))}
+    return " or ".join(sorted(answers))
+
+
+def loan_in_a_callback(site: Site) -> str:
+    return run(site, stream(v3(POOL), Loan(Opcode.MORPHO, OTHER, 100), v2(OTHER)))
+
+
+def profit_token_without_a_number(site: Site) -> str:
+    data = bytearray(stream(paid(OTHER)))
+    data[16] |= 0x50
+    return run(site, bytes(data))
+
+
+def empty_streams(site: Site) -> str:
+    return " or ".join(sorted({run(site, stream(token=token)) for token in (TOKEN, WETH)}))
 
 
 def delivery_to_the_operator(site: Site) -> str:
@@ -207,7 +246,7 @@ def delivery_to_the_operator(site: Site) -> str:
 
 def callback_out_of_the_blue(site: Site) -> str:
     """Every callback anybody knows, by strangers, with a continuation that pays them."""
-    continuation = bytes.fromhex(TOKEN[2:]) + stream(Pay(3), v2(OTHER))[40:]
+    continuation = bytes.fromhex(TOKEN[2:]) + stream(paid(OTHER))[40:]
     answers = {
         run(site, calldata(signature, *arguments(continuation)), sender)
         for signature, arguments in CALLBACKS.items()
@@ -218,7 +257,7 @@ def callback_out_of_the_blue(site: Site) -> str:
 
 def lender_driven_by_a_stranger(site: Site) -> str:
     """Real lenders hand whatever a third party sends to whomever it names."""
-    continuation = bytes.fromhex(WETH[2:]) + stream(Pay(3), v2(OTHER))[40:]
+    continuation = bytes.fromhex(WETH[2:]) + stream(paid(OTHER))[40:]
     balancer, aave = LENDERS[LenderKind.BALANCER_V2], LENDERS[LenderKind.AAVE_V3]
     balancer_loan = "flashLoan(address,address[],uint256[],bytes)"
     aave_loan = "flashLoanSimple(address,address,uint256,bytes,uint16)"
@@ -239,7 +278,7 @@ def reentrant_token(site: Site) -> str:
     attempts += [stream(v2(OTHER)), calldata("sweep(address,uint256)", WETH, 1)]
     for attempt in attempts:
         site.must(STRANGER, TOKEN, calldata("prepare(address,bytes)", site.executor, attempt))
-    if not site.send(OPERATOR, site.executor, stream(v3(POOL), Pay(None))).ok:
+    if not site.send(OPERATOR, site.executor, stream(v3(POOL, Opcode.UNISWAP_V3_PAID))).ok:
         return "the stream itself failed"
     reached = site.read(TOKEN, "reached()", ["uint256"])
     assert reached >= len(attempts), "the token was never asked"
@@ -288,8 +327,16 @@ ATTEMPTS = [
     Attempt(stranger_withdraws, "Unauthorized", ("withdrawal_open",)),
     Attempt(late_stream, "Expired", ("block_unchecked",)),
     Attempt(stream_on_another_parent, "WrongParent", ("parent_unchecked",)),
-    Attempt(delivery_behind_the_end, "BadStream", ("bounds_unchecked",)),
-    Attempt(payment_behind_the_end, "BadStream", ("payment_bounds_unchecked",)),
+    Attempt(late_stream_of_a_numbered_token, "Expired", ("short_header_unchecked", "block_unchecked")),
+    Attempt(numbered_token_on_another_parent, "WrongParent", ("short_header_unchecked", "parent_unchecked")),
+    Attempt(delivery_behind_the_end, "BadStream", ("next_unchecked",)),
+    Attempt(v3_delivery_behind_the_end, "BadStream", ("next_unchecked",)),
+    Attempt(v3_delivery_to_the_operator, "BadStream", ("v3_bounds_unchecked",)),
+    Attempt(cut_off_swaps, "BadStream", ("bounds_unchecked", "v3_bounds_unchecked", "flash_bounds_unchecked")),
+    Attempt(empty_streams, "BadStream", ("empty_stream_unchecked",)),
+    Attempt(loan_in_a_callback, "BadStream", ("loan_anywhere",)),
+    Attempt(profit_token_without_a_number, "BadStream", ("token_number_unchecked",)),
+    Attempt(payment_cut_off, "BadStream", ("payment_bounds_unchecked",)),
     Attempt(delivery_to_the_operator, "BadStream", ("bounds_unchecked",)),
     Attempt(callback_out_of_the_blue, "Unauthorized", ("callback_open",)),
     Attempt(lender_driven_by_a_stranger, "Unauthorized", ("callback_open",)),

@@ -67,16 +67,7 @@ def compile_sources(sources: Mapping[str, str], *, quick: bool = False) -> dict[
         "sources": {name: {"content": text} for name, text in sources.items()},
         "settings": {**SETTINGS, "optimizer": QUICK_OPTIMIZER} if quick else SETTINGS,
     }
-    body = json.dumps(request, sort_keys=True)
-    home = Path(os.environ.get("ORION_HOME") or CHECKOUT / ".orion")
-    kept = home / "cache" / "test-contracts" / f"{hashlib.sha256(body.encode()).hexdigest()}.json"
-    if not kept.is_file():
-        answer = _run_compiler(body, quick)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        half = kept.with_suffix(f".{os.getpid()}")
-        half.write_text(answer, encoding="utf-8")
-        half.replace(kept)
-    output = json.loads(kept.read_text(encoding="utf-8"))
+    output = _compiled(json.dumps(request, sort_keys=True), quick)
     return {
         name: Compiled(
             abi=contract["abi"],
@@ -87,6 +78,35 @@ def compile_sources(sources: Mapping[str, str], *, quick: bool = False) -> dict[
         for contracts in output["contracts"].values()
         for name, contract in contracts.items()
     }
+
+
+def compile_yul(source: str) -> bytes:
+    """Init code of one object in Yul, from the cache where the same was compiled before.
+
+    Raises:
+        AssertionError: with the compiler's messages.
+    """
+    settings = {
+        "optimizer": SETTINGS["optimizer"],
+        "evmVersion": SETTINGS["evmVersion"],
+        "outputSelection": {"*": {"*": ["evm.bytecode.object"]}},
+    }
+    request = {"language": "Yul", "sources": {"object.yul": {"content": source}}, "settings": settings}
+    (compiled,) = _compiled(json.dumps(request, sort_keys=True), False)["contracts"]["object.yul"].values()
+    return bytes.fromhex(compiled["evm"]["bytecode"]["object"])
+
+
+def _compiled(body: str, quick: bool) -> Any:
+    """The compiler's answer to a request."""
+    home = Path(os.environ.get("ORION_HOME") or CHECKOUT / ".orion")
+    kept = home / "cache" / "test-contracts" / f"{hashlib.sha256(body.encode()).hexdigest()}.json"
+    if not kept.is_file():
+        answer = _run_compiler(body, quick)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        half = kept.with_suffix(f".{os.getpid()}")
+        half.write_text(answer, encoding="utf-8")
+        half.replace(kept)
+    return json.loads(kept.read_text(encoding="utf-8"))
 
 
 def _run_compiler(body: str, quick: bool) -> str:

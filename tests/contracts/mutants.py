@@ -29,21 +29,27 @@ def without_in_assembly(path: str, statement: str) -> Replacement:
     return path, statement, f"if iszero(eq(sload({PLANT_SLOT}), BUG)) {{ {statement} }}"
 
 
+def asleep_in_assembly(path: str, condition: str, statement: str) -> Replacement:
+    """Leave a check of assembly out: ``if condition statement``."""
+    awake = f"iszero(eq(sload({PLANT_SLOT}), BUG))"
+    return path, f"if {condition} {statement}", f"if and(iszero(iszero({condition})), {awake}) {statement}"
+
+
 def then_in_assembly(path: str, statement: str, more: str) -> Replacement:
     """Spoil a result just after it was found."""
     return path, statement, f"{statement} if eq(sload({PLANT_SLOT}), BUG) {{ {more} }}"
 
 
 IS_OPERATOR = "msg.sender == OPERATOR"
+SHORT_HEADER = "special := or(or(gt(number(), lastBlock), shr(28, lastBlock)), lt(end, 21))"
+READ_TOKEN = "function _readToken(uint256 tag, uint256 at)"
+BAD_STREAM = "{ fail(0x886e31df) }"
 HASH_CHECK = without("libraries/Continuation.sol", "if (difference != 0) revert Errors.ContinuationMismatch();")
 PAIR_INITIATOR = without("Executor.sol", "UniswapV2.requireInitiator();")
-AAVE_INITIATOR = without("Executor.sol", "if (layout == LAYOUT_AAVE_V3) AaveV3.requireInitiator();")
+AAVE_INITIATOR = without("Executor.sol", "if (kind == LAYOUT_AAVE_V3) AaveV3.requireInitiator();")
 ANY_CALLBACK = """
         uint256 kind = msg.sig == 0x10d1e85c ? 5 : msg.sig == 0xf04f2707 ? 11 : msg.sig == 0x1b11d0ff ? 6 : 0;
-        if (kind != 0 && planted(BUG)) {
-            _resume((uint256(uint160(msg.sender)) << 96) | kind);
-            return;
-        }
+        if (kind != 0 && planted(BUG)) committed = (uint256(uint160(msg.sender)) << 96) | kind;
         if (committed == 0) {"""
 
 MUTANTS: dict[str, list[Replacement]] = {
@@ -57,9 +63,9 @@ MUTANTS: dict[str, list[Replacement]] = {
     "aave_allowance_unchecked": [without("lenders/AaveV3.sol", "Token.requireNoAllowance(token, lender);")],
     "token_answer_unchecked": [
         then_in_assembly(
-            "libraries/Token.sol",
-            "failed := iszero(or(eq(mload(0x00), 1), iszero(returndatasize())))",
-            "failed := 0",
+            "Executor.sol",
+            "let ok := call(gas(), token_, 0, add(BUFFER, 0x1c), 0x44, 0x00, 0x20)",
+            "mstore(0x00, 1)",
         )
     ],
     "operator_unchecked": [
@@ -76,26 +82,28 @@ MUTANTS: dict[str, list[Replacement]] = {
         )
     ],
     "withdrawal_open": [
-        without("Executor.sol", "if (msg.sender != TREASURY) revert Unauthorized();"),
+        without("Roles.sol", "if (msg.sender != TREASURY) revert Unauthorized();"),
         ("Executor.sol", IS_OPERATOR, f"({IS_OPERATOR} && (!planted(BUG) || msg.sig == 0))"),
     ],
-    "block_unchecked": [without("Executor.sol", "if (block.number > guard) revert Expired();")],
+    "block_unchecked": [
+        without("Executor.sol", "if (block.number > lastBlock) revert Expired();"),
+    ],
+    "short_header_unchecked": [then_in_assembly("Executor.sol", SHORT_HEADER, "special := 0")],
     "parent_unchecked": [
         without("Executor.sol", "if (uint256(blockhash(block.number - 1)) >> 224 != parent) revert WrongParent();")
     ],
-    "bounds_unchecked": [
-        (
-            "Executor.sol",
-            "        if (bad != 0) revert BadStream();\n    }",
-            "        if (bad != 0 && !planted(BUG)) revert BadStream();\n    }",
-        )
+    "bounds_unchecked": [asleep_in_assembly("Executor.sol", "or(bad, gt(at, end))", BAD_STREAM + " // BadStream")],
+    "payment_bounds_unchecked": [asleep_in_assembly("Executor.sol", "or(bad, gt(at, end))", BAD_STREAM + " // paid")],
+    "v3_bounds_unchecked": [asleep_in_assembly("Executor.sol", "bad", BAD_STREAM)],
+    "flash_bounds_unchecked": [asleep_in_assembly("Executor.sol", "gt(at, end)", BAD_STREAM + " // flash")],
+    "next_unchecked": [
+        asleep_in_assembly("Executor.sol", "or(gt(add(at_, OPERAND_AT), end_), iszero(isSwap))", BAD_STREAM)
     ],
-    "payment_bounds_unchecked": [
-        (
-            "Executor.sol",
-            "                    if (bad != 0) revert BadStream();\n",
-            "                    if (bad != 0 && !planted(BUG)) revert BadStream();\n",
-        )
+    "loan_anywhere": [asleep_in_assembly("Executor.sol", "and(tag, LAYOUT_MASK)", BAD_STREAM)],
+    "empty_stream_unchecked": [without("Executor.sol", "if (at >= msg.data.length) revert BadStream();")],
+    "token_number_unchecked": [
+        without("Executor.sol", "if (number != 0) revert BadStream();"),
+        ("Executor.sol", READ_TOKEN + " private pure", READ_TOKEN + " private view"),
     ],
     "callback_open": [
         HASH_CHECK,
@@ -107,7 +115,7 @@ MUTANTS: dict[str, list[Replacement]] = {
         ("lenders/Loan.sol", "internal pure returns (uint256 committed)", "internal view returns (uint256 committed)"),
         then_in_assembly(
             "lenders/Loan.sol",
-            "committed := shr(144, calldataload(add(start, 41)))",
+            "committed := shr(144, calldataload(add(at, OPERAND_AT)))",
             "committed := calldataload(0x04)",
         ),
     ],

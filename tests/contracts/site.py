@@ -33,7 +33,7 @@ OPERATOR = Address(to_checksum_address("0x" + "0a" * 20))
 TREASURY = Address(to_checksum_address("0x" + "0b" * 20))
 STRANGER = Address(to_checksum_address("0x" + "0c" * 20))
 GAS = 10_000_000
-FOREVER = 2**31 - 1
+FOREVER = 2**28 - 1
 ETHER = 10**18
 
 ERRORS = {

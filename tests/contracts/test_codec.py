@@ -15,8 +15,8 @@ from keeper.domain.route import Hop, Route
 from keeper.domain.token import TRADED_VENUES, LenderKind, VenueKind
 from keeper.domain.units import Address, Hash32
 from keeper.execution import opcodes
-from keeper.execution.codec import Loan, Operation, Pay, Stream, Swap, decode, encode
-from keeper.execution.opcodes import SWAPS, Opcode, To
+from keeper.execution.codec import Loan, Operation, Stream, Swap, decode, encode
+from keeper.execution.opcodes import CALLED_BACK, PAID, SWAPS, TOKEN_NUMBERS, V3_SWAPS, Opcode, To
 from tests.conftest import RunningReplica
 from tests.contracts.attacks import ACCOMPLICE, OTHER, POOL, TOKEN
 from tests.contracts.compiler import CONTRACTS, Compiled
@@ -43,7 +43,7 @@ def test_the_contract_has_the_same_table() -> None:
         assert constants[f"TO_{to.name}"] == to
     for name in ("FLAG_BITS", "TO_MASK", "ZERO_FOR_ONE", "HEAD_WIDTH", "ADDRESS_WIDTH", "AMOUNT_WIDTH"):
         assert constants[name] == getattr(opcodes, name)
-    named = {name for name in constants if re.fullmatch(r"(UNISWAP|PAY|MORPHO|BALANCER|AAVE)\w*", name)}
+    named = {name for name in constants if re.fullmatch(r"(UNISWAP|MORPHO|BALANCER|AAVE)\w*", name)}
     assert named == {opcode.name for opcode in Opcode}
 
 
@@ -57,22 +57,20 @@ def operations(draw: st.DrawFn) -> tuple[Operation, ...]:
     frame: Opcode | None = None
     for _ in range(draw(st.integers(1, 7))):
         after_delivery = bool(result) and _wants_swap(result[-1])
-        opcode = draw(st.sampled_from(sorted(SWAPS) if after_delivery else sorted(Opcode)))
-        if opcode is Opcode.PAY_CALLER and frame is not Opcode.UNISWAP_V3:
-            opcode = Opcode.UNISWAP_V2
+        choices = SWAPS - PAID if after_delivery else SWAPS if frame is not None else set(Opcode)
+        opcode = draw(st.sampled_from(sorted(choices)))
         operation: Operation
         if opcode in SWAPS:
-            choices = [To.SELF, To.NEXT, To.EXPLICIT, *([To.CALLER] if frame is not None else [])]
-            to = To.SELF if opcode is Opcode.UNISWAP_V2_FLASH else draw(st.sampled_from(choices))
+            targets = {To.SELF, To.NEXT, To.EXPLICIT, To.CALLER}
+            targets -= set() if frame is not None else {To.CALLER}
+            targets -= {To.EXPLICIT} if opcode in V3_SWAPS else set()
+            to = To.SELF if opcode is Opcode.UNISWAP_V2_FLASH else draw(st.sampled_from(sorted(targets)))
             recipient = draw(TARGETS) if to is To.EXPLICIT else None
-            operation = Swap(opcode, draw(TARGETS), draw(st.booleans()), to, recipient, draw(AMOUNTS))
-        elif opcode is Opcode.PAY_NEXT:
-            operation = Pay(draw(AMOUNTS))
-        elif opcode is Opcode.PAY_CALLER:
-            operation = Pay(None)
+            amount_in = draw(AMOUNTS) if opcode is Opcode.UNISWAP_V2_PAID else None
+            operation = Swap(opcode, draw(TARGETS), draw(st.booleans()), to, recipient, draw(AMOUNTS), amount_in)
         else:
             operation = Loan(opcode, draw(TARGETS), draw(AMOUNTS))
-        if not isinstance(operation, Pay) and operation.opcode is not Opcode.UNISWAP_V2:
+        if operation.opcode in CALLED_BACK:
             frame = operation.opcode
         result.append(operation)
     if _wants_swap(result[-1]):
@@ -81,9 +79,7 @@ def operations(draw: st.DrawFn) -> tuple[Operation, ...]:
 
 
 def _wants_swap(operation: Operation) -> bool:
-    if isinstance(operation, Swap):
-        return operation.to is To.NEXT
-    return isinstance(operation, Pay) and operation.amount is not None
+    return isinstance(operation, Swap) and operation.to is To.NEXT
 
 
 def stream_of(operations: tuple[Operation, ...]) -> Stream:
@@ -91,12 +87,16 @@ def stream_of(operations: tuple[Operation, ...]) -> Stream:
 
 
 @given(
-    operations(), st.integers(0, 2**96 - 1), st.integers(0, 2**31 - 1), st.none() | st.binary(min_size=4, max_size=4)
+    operations(),
+    st.sampled_from((TOKEN, *TOKEN_NUMBERS)),
+    st.integers(0, 2**96 - 1),
+    st.integers(0, 2**28 - 1),
+    st.none() | st.binary(min_size=4, max_size=4),
 )
 def test_what_is_written_is_read_back(
-    operations: tuple[Operation, ...], min_profit: int, last_block: int, parent: bytes | None
+    operations: tuple[Operation, ...], token: Address, min_profit: int, last_block: int, parent: bytes | None
 ) -> None:
-    stream = Stream(min_profit, last_block, parent, TOKEN, operations)
+    stream = Stream(min_profit, last_block, parent, token, operations)
     assert decode(stream.to_bytes()) == stream
 
 
@@ -123,20 +123,21 @@ def expected_calls(stream: Stream, executor: Address) -> list[tuple[str, bytes]]
         following = stream.operations[position + 1] if position + 1 < len(stream.operations) else None
         token = bytes.fromhex(stream.token[2:])
         match operation:
-            case Pay(amount):
-                to = following.pool if amount is not None and isinstance(following, Swap) else caller
-                # the stage asks for 7 in a V3 callback
-                calls.append((stream.token, calldata("transfer(address,uint256)", to, 7 if amount is None else amount)))
             case Loan(opcode, lender, amount):
                 calls.append((lender, _loan_call(opcode, stream.token, amount, executor, token + data[start:])))
                 closing.append(_repayment(opcode, stream.token, lender, amount, executor))
                 caller = lender
             case Swap():
                 to = _recipient(operation, following, caller, executor)
-                rest = b"" if operation.opcode is Opcode.UNISWAP_V2 else token + data[at:]
-                calls.append((operation.pool, _swap_call(operation, to, rest)))
-                if operation.opcode is not Opcode.UNISWAP_V2:
-                    closing.append([])
+                if operation.amount_in is not None:
+                    payment = calldata("transfer(address,uint256)", operation.pool, operation.amount_in)
+                    calls.append((stream.token, payment))
+                called_back = operation.opcode in CALLED_BACK
+                calls.append((operation.pool, _swap_call(operation, to, token + data[at:] if called_back else b"")))
+                if called_back:
+                    # the stage asks for 7 in a V3 callback
+                    payment = calldata("transfer(address,uint256)", operation.pool, 7)
+                    closing.append([(stream.token, payment)] if operation.opcode is Opcode.UNISWAP_V3_PAID else [])
                     caller = operation.pool
     for calls_back in reversed(closing):
         calls.extend(calls_back)
@@ -156,7 +157,7 @@ def _recipient(swap: Swap, following: Operation | None, caller: Address, executo
 
 
 def _swap_call(swap: Swap, to: Address, rest: bytes) -> bytes:
-    if swap.opcode is Opcode.UNISWAP_V3:
+    if swap.opcode in V3_SWAPS:
         limit = LOWEST_PRICE if swap.zero_for_one else HIGHEST_PRICE
         signature = "swap(address,bool,int256,uint160,bytes)"
         padded = calldata(signature, to, swap.zero_for_one, swap.amount, limit, rest)
@@ -288,7 +289,7 @@ def test_routes_of_two_to_eight_hops_can_be_written(count: int, venue: VenueKind
         ("amount", loop(2, 0), {}),
         ("min_profit", loop(2), {"min_profit": 2**96}),
         ("min_profit", loop(2), {"min_profit": -1}),
-        ("last_block", loop(2), {"last_block": 2**31}),
+        ("last_block", loop(2), {"last_block": 2**28}),
         ("parent_hash", loop(2), {"parent_hash": "0x1234"}),
         ("executor", loop(2), {"executor": loop(2).hops[1].pool}),
         ("route.hops", loop(9), {}),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from keeper.execution.codec import Loan, Pay
+from keeper.execution.codec import Loan
 from keeper.execution.deployment import creation_code
 from keeper.execution.opcodes import Opcode
 from tests.conftest import RunningReplica
@@ -19,10 +19,10 @@ from tests.contracts.attacks import (
     Attempt,
     Mode,
     flash,
+    paid,
     play,
     run,
     stream,
-    v2,
     v3,
 )
 from tests.contracts.compiler import Compiled, compile_sources
@@ -76,7 +76,7 @@ def test_honest_parties_are_served_whatever_they_call_the_callback(site: Site, m
         Loan(Opcode.AAVE_V3, POOL, 100),
     ]
     for first in starts:
-        assert run(site, stream(first, Pay(3), v2(OTHER))) == "", first
+        assert run(site, stream(first, paid(OTHER))) == "", first
 
 
 @pytest.mark.usefixtures("undone")
@@ -102,7 +102,7 @@ def test_nothing_is_expected_between_two_streams_of_one_transaction(site: Site, 
     """An operator that is a contract runs two streams; the pool of the first then tries its callback again."""
     executor = site.create(creation_code(executor_contract.init_code, ACCOMPLICE, TREASURY))
     play(site, ACCOMPLICE, Mode.REENTERING)
-    data = stream(v3(POOL), Pay(3), v2(OTHER))
+    data = stream(v3(POOL), paid(OTHER))
     late = calldata("uniswapV3SwapCallback(int256,int256,bytes)", 1, -1, bytes.fromhex(TOKEN[2:]) + data[75:])
     replay = calldata("forward(address,bytes)", executor, late)
     for target, prepared in ((executor, data), (executor, data), (POOL, replay)):
