@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 # mainnet's own; the replica has the same
 POOLS = [
-    ("uniswap_v2", "uniswap_v2", USDC, WETH, 3000, "0xB4e16d0168e52d35CaCD2c6185b44281Ec28C9Dc"),
-    ("uniswap_v2", "sushiswap", USDC, WETH, 3000, "0x397FF1542f962076d0BFE58eA045FfA2d347ACa0"),
-    ("uniswap_v2", "uniswap_v2", DAI, USDC, 3000, "0xAE461cA67B15dc8dc81CE7615e0320dA1A9aB8D5"),
-    ("uniswap_v2", "uniswap_v2", DAI, WETH, 3000, "0xA478c2975Ab1Ea89e8196811F51A7B7Ade33eB11"),
-    ("uniswap_v3", "uniswap_v3", USDC, WETH, 500, "0x88e6A0c2dDD26FEEb64F039a2c41296FcB3f5640"),
+    ("uniswap_v2", "uniswap_v2", USDC, WETH, 3000, "0xB4e16d0168e52d35CaCD2c6185b44281Ec28C9Dc", None),
+    ("uniswap_v2", "sushiswap", USDC, WETH, 3000, "0x397FF1542f962076d0BFE58eA045FfA2d347ACa0", None),
+    ("uniswap_v2", "uniswap_v2", DAI, USDC, 3000, "0xAE461cA67B15dc8dc81CE7615e0320dA1A9aB8D5", None),
+    ("uniswap_v2", "uniswap_v2", DAI, WETH, 3000, "0xA478c2975Ab1Ea89e8196811F51A7B7Ade33eB11", None),
+    ("uniswap_v3", "uniswap_v3", USDC, WETH, 500, "0x88e6A0c2dDD26FEEb64F039a2c41296FcB3f5640", 10),
 ]
 
 
@@ -97,7 +97,7 @@ def deployment(
 
 @pytest.fixture
 def site(provider: ProviderAPI, deployment: Deployment) -> Site:
-    names = ("venue", "dex", "token0", "token1", "fee_pips", "address")
+    names = ("venue", "dex", "token0", "token1", "fee_pips", "address", "tick_spacing")
     fork = Fork(provider, [dict(zip(names, pool, strict=True)) for pool in POOLS])
     fork.rpc("anvil_autoImpersonateAccount", True)
     site = Site(fork, deployment.executor)
