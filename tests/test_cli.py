@@ -11,7 +11,6 @@ from click.testing import CliRunner
 
 from keeper.cli import main
 
-
 RUNNER = CliRunner(mix_stderr=False)
 
 
