@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Iterator
 
+import orjson
 from redis.exceptions import RedisError
 
 from keeper.store.bus import EVENTS, connect
@@ -125,7 +126,7 @@ class Hub:
 def _event_message(text: str) -> str | None:
     """The message for clients, or None when ``text`` is no JSON object: the bus is open to other programs."""
     try:
-        event = json.loads(text)
+        event = orjson.loads(text)
     except (ValueError, RecursionError):
         event = None
     if not isinstance(event, dict):

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
+import orjson
 from fastapi import Query
 
 from keeper.domain.errors import InputError
@@ -34,7 +35,7 @@ def decode(text: str | None, field: str = "query.cursor") -> Key | None:
         return None
     try:
         padded = text + "=" * (-len(text) % 4)
-        at, identity = json.loads(base64.b64decode(padded.encode("ascii"), altchars=b"-_", validate=True))
+        at, identity = orjson.loads(base64.b64decode(padded.encode("ascii"), altchars=b"-_", validate=True))
         key = Key(datetime.fromisoformat(at), UUID(identity))
     except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
         raise InputError(field, text, _REMEDY) from error

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+import orjson
 from redis.exceptions import RedisError
 
 from keeper.domain.errors import ComponentError
@@ -118,7 +119,7 @@ class ControlListener:
 
     async def _answer(self, text: str) -> Answer | None:
         try:
-            command = _command(json.loads(text))
+            command = _command(orjson.loads(text))
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             log.warning("control: passed over what is no command (%s)", error)
             return None
@@ -168,7 +169,7 @@ def _command(document: Any) -> Command:
 
 def _parsed(text: str, wanted: str) -> Answer | None:
     try:
-        document = json.loads(text)
+        document = orjson.loads(text)
         if document["id"] != wanted:
             return None
         return Answer(wanted, document["done"] is True, str(document["state"]), dict(document["details"]))

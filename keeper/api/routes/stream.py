@@ -8,6 +8,7 @@ import json
 import time
 from typing import Any
 
+import orjson
 from fastapi import APIRouter, WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
@@ -121,7 +122,7 @@ async def _message(context: Context, socket: WebSocket) -> dict[str, Any]:
     ):
         raise Closed(TOO_BIG, f"messages have at most {context.options.ws_max_message} bytes")
     try:
-        message = json.loads(text) if text is not None else None
+        message = orjson.loads(text) if text is not None else None
     except (ValueError, RecursionError):
         message = None
     if not isinstance(message, dict):
