@@ -21,7 +21,7 @@ from keeper.discovery.strategies import build
 from keeper.domain.errors import ComponentError, InputError
 from keeper.domain.units import Wei
 from keeper.execution.codec import encode
-from keeper.execution.deployment import Deployment, executor_abi
+from keeper.execution.deployment import Deployment, executor_abi, load_deployment, read_deployment
 from keeper.execution.executor import AtomicExecution
 from keeper.execution.flashbots_backend import FlashbotsRelays
 from keeper.execution.kill_switch import KillSwitch
@@ -62,6 +62,7 @@ class Chain:
     """The chain that the keeper works on.
 
     Attributes:
+        deployment: the executor, where it is known beforehand.
         begin: lets the chain go on once the keeper is ready, told the block the keeper starts from.
         after_block: told of each block that the keeper has finished with.
     """
@@ -71,7 +72,7 @@ class Chain:
     relay_urls: tuple[str, ...]
     pools_file: Path
     tokens_file: Path | None
-    deployment: Deployment
+    deployment: Deployment | None
     block_seconds: int
     seed: int | None = None
     begin: Callable[[int], Awaitable[None]] | None = None
@@ -91,6 +92,8 @@ async def trade(settings: Settings, stores: Stores, chain: Chain, *, blocks: int
                 f"its chain id is {found_chain}, not {settings.chain_id}",
                 "Set ORION_RPC_URL or ORION_CHAIN_ID.",
             )
+
+        deployment = await _find_executor(settings, chain, node)
 
         async def load_book() -> Book:
             head = await node.block("latest")
@@ -117,8 +120,8 @@ async def trade(settings: Settings, stores: Stores, chain: Chain, *, blocks: int
             chain_id=settings.chain_id,
             run_id=run.id,
             pid=os.getpid(),
-            executor=chain.deployment.executor,
-            operator=chain.deployment.operator,
+            executor=deployment.executor,
+            operator=deployment.operator,
         )
         journal = Journal(stores.database_url)
         stack.push_async_callback(journal.close)
@@ -135,8 +138,8 @@ async def trade(settings: Settings, stores: Stores, chain: Chain, *, blocks: int
             book=treasurer.book,
             chain_id=settings.chain_id,
             token=settings.weth,
-            executor=settings.executor or chain.deployment.executor,
-            operator=chain.deployment.operator,
+            executor=deployment.executor,
+            operator=deployment.operator,
         )
         if settings.mode is not Mode.PAPER:
             await recorder.entries(await auditor.open(book.header.number))
@@ -147,7 +150,7 @@ async def trade(settings: Settings, stores: Stores, chain: Chain, *, blocks: int
                     journal,
                     network=settings.network,
                     token=settings.weth,
-                    executor=settings.executor or chain.deployment.executor,
+                    executor=deployment.executor,
                 )
         kill_switch = KillSwitch(settings.home)
         orchestrator = Orchestrator(
@@ -157,7 +160,7 @@ async def trade(settings: Settings, stores: Stores, chain: Chain, *, blocks: int
             strategies=build(settings.strategies),
             rules=Rules(settings.weth, Wei(settings.min_profit_wei), settings.max_gas_share_bps),
             gate=RiskGate(settings.max_loan_wei, settings.max_reverts),
-            execution=await _execution(stack, settings, chain, node, kill_switch),
+            execution=await _execution(stack, settings, chain, deployment, node, kill_switch),
             treasurer=treasurer,
             outbox=Outbox(recorder),
             bus=bus,
@@ -208,11 +211,31 @@ async def _reconcile(auditor: Auditor, treasurer: Treasurer, recorder: PostgresR
             )
 
 
+async def _find_executor(settings: Settings, chain: Chain, node: Node) -> Deployment:
+    """The executor that the settings name, or the one that was deployed; held against the chain either way."""
+    if chain.deployment is None and settings.executor is not None:
+        return await read_deployment(node, settings.executor)
+    noted = chain.deployment or load_deployment(settings.home, settings.chain_id)
+    found = await read_deployment(node, noted.executor)
+    if noted.codehash != found.codehash:
+        raise InputError(
+            "executor",
+            found.executor,
+            f"Its code hash is {found.codehash}, not {noted.codehash} as deployed. Deploy again: `ape run deploy ...`.",
+        )
+    return found
+
+
 async def _execution(
-    stack: AsyncExitStack, settings: Settings, chain: Chain, node: Node, kill_switch: KillSwitch
+    stack: AsyncExitStack,
+    settings: Settings,
+    chain: Chain,
+    deployment: Deployment,
+    node: Node,
+    kill_switch: KillSwitch,
 ) -> AtomicExecution:
-    executor = settings.executor or chain.deployment.executor
-    operator = chain.deployment.operator
+    executor = deployment.executor
+    operator = deployment.operator
     decoder = RevertDecoder(executor_abi())
     account = None
     if settings.mode is Mode.LIVE:

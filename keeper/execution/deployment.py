@@ -14,6 +14,7 @@ from eth_utils.crypto import keccak
 from keeper.config import CHECKOUT
 from keeper.domain.errors import InputError
 from keeper.domain.units import Address, Hash32, to_address, to_hash32
+from keeper.market.node import Node, to_bytes
 
 CREATE2_FACTORY = Address("0x4e59b44847b379578588920cA78FbF26c0B4956C")
 """Deploys ``calldata[32:]`` with the salt ``calldata[:32]``; it has this address on every chain that has it."""
@@ -76,10 +77,31 @@ def load_deployment(home: Path, chain_id: int) -> Deployment:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError("executor", str(path), "Deploy it first: `ape run deploy --network ...`.") from None
+        remedy = "Deploy it first, `ape run deploy --network ...`, or name it in ORION_EXECUTOR."
+        raise InputError("executor", str(path), remedy) from None
     except ValueError:
         raise InputError(str(path), "not JSON", "Deploy again: `ape run deploy --network ...`.") from None
     return Deployment.from_json(found, path)
+
+
+async def read_deployment(node: Node, executor: Address) -> Deployment:
+    """The executor at ``executor`` as the chain has it; raises `InputError` when there is none."""
+    code = to_bytes(await node.request("eth_getCode", executor, "latest"), "eth_getCode")
+    if not code:
+        raise InputError("ORION_EXECUTOR", executor, "Nothing is deployed there on this chain: `ape run deploy ...`.")
+    roles = {}
+    for role in ("operator", "treasury"):
+        answer = await node.call(executor, keccak(text=f"{role}()")[:4])
+        if len(answer) != 32 or any(answer[:12]):
+            raise InputError("ORION_EXECUTOR", executor, f"It does not tell its {role}: it is another contract.")
+        roles[role] = to_address("0x" + answer[12:].hex(), role)
+    return Deployment(
+        executor=executor,
+        operator=roles["operator"],
+        treasury=roles["treasury"],
+        codehash=to_hash32("0x" + keccak(code).hex(), "codehash"),
+        block=await node.block_number(),
+    )
 
 
 def save_deployment(home: Path, chain_id: int, deployment: Deployment) -> Path:

@@ -28,9 +28,9 @@ def prepare_home(home: Path, built: Path) -> None:
 
 
 class KeeperProcess:
-    """``keeper run`` with the given options below ``home``."""
+    """``keeper run`` with the given options below ``home``; ``settings`` are further variables of its environment."""
 
-    def __init__(self, home: Path, *options: str) -> None:
+    def __init__(self, home: Path, *options: str, **settings: str) -> None:
         self.home = home
         self.lines: list[str] = []
         self._queue: queue.Queue[str | None] = queue.Queue()
@@ -38,7 +38,7 @@ class KeeperProcess:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "keeper.cli", "run", "--json", *options],
             cwd=CHECKOUT,
-            env={**environment, "ORION_HOME": str(home)},
+            env={**environment, "ORION_HOME": str(home), **settings},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
