@@ -19,6 +19,7 @@ from keeper.embedded.postgres import EmbeddedPostgres
 from keeper.embedded.valkey import EmbeddedValkey
 from keeper.store.database import database_address
 from keeper.store.migrations import upgrade
+from tests.homes import open_home
 
 TEMPLATE = "migrated"
 
@@ -41,19 +42,19 @@ def create_database(url: str, *, template: str = "template1") -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres(background: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+def postgres(background: Any) -> Iterator[EmbeddedPostgres]:
     """A server with a migrated template database."""
-    home = tmp_path_factory.mktemp("postgres")
-    server = EmbeddedPostgres(home, home / "logs")
-    background.run(server.start())
-    with admin(server.url).connect() as connection:
-        # What a killed process leaves is in the kernel's hands; only a power cut would need the disk.
-        connection.execute(text("ALTER SYSTEM SET fsync = off"))
-        connection.execute(text("SELECT pg_reload_conf()"))
-        connection.execute(text(f"CREATE DATABASE {TEMPLATE}"))
-    upgrade(with_database(server.url, TEMPLATE))
-    yield server
-    background.run(server.stop())
+    with open_home() as home:
+        server = EmbeddedPostgres(home, home / "logs")
+        background.run(server.start())
+        with admin(server.url).connect() as connection:
+            # What a killed process leaves is in the kernel's hands; only a power cut would need the disk.
+            connection.execute(text("ALTER SYSTEM SET fsync = off"))
+            connection.execute(text("SELECT pg_reload_conf()"))
+            connection.execute(text(f"CREATE DATABASE {TEMPLATE}"))
+        upgrade(with_database(server.url, TEMPLATE))
+        yield server
+        background.run(server.stop())
 
 
 def drop_database(url: str) -> None:
