@@ -6,12 +6,10 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import orjson
-from eth_utils.crypto import keccak
 
 from keeper.domain.chain import BlockHeader
 from keeper.domain.errors import InputError
@@ -19,32 +17,24 @@ from keeper.domain.token import TRADED_VENUES, Token, VenueKind
 from keeper.domain.units import Address, to_address
 from keeper.market.multicall import BATCH_CALLS, Call, Progress, aggregate
 from keeper.market.node import Node
+from keeper.market.readers.answers import Unreadable, selector, to_words
+from keeper.market.readers.answers import rows as split
+from keeper.market.readers.ticks import check_sums, read_ticks, uniswap_v3_source
 from keeper.market.venues.base import Pool
 from keeper.market.venues.fields import FEE_DENOMINATOR, read, read_int, read_text, read_tokens, signed
-from keeper.market.venues.tick_math import MAX_TICK, MIN_TICK
 from keeper.market.venues.uniswap_v2 import UniswapV2Pool
-from keeper.market.venues.uniswap_v3 import MAX_TICK_SPACING, WORD_BITS, UniswapV3Pool
+from keeper.market.venues.uniswap_v3 import MAX_TICK_SPACING, UniswapV3Pool
 
 log = logging.getLogger(__name__)
 
-_WORD = 32
 _MAX_DECIMALS = 255
 
 Entry = TypeVar("Entry")
 
 
-def _selector(signature: str) -> bytes:
-    return keccak(text=signature)[:4]
-
-
-_TOKEN0, _TOKEN1, _GET_RESERVES = _selector("token0()"), _selector("token1()"), _selector("getReserves()")
-_FEE, _TICK_SPACING = _selector("fee()"), _selector("tickSpacing()")
-_SLOT0, _LIQUIDITY = _selector("slot0()"), _selector("liquidity()")
-_TICK_BITMAP, _TICKS = _selector("tickBitmap(int16)"), _selector("ticks(int24)")
-
-
-class _Unreadable(Exception):
-    """A pool that does not answer as its kind does; the text says how."""
+_TOKEN0, _TOKEN1, _GET_RESERVES = selector("token0()"), selector("token1()"), selector("getReserves()")
+_FEE, _TICK_SPACING = selector("fee()"), selector("tickSpacing()")
+_SLOT0, _LIQUIDITY = selector("slot0()"), selector("liquidity()")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +135,8 @@ class _Reader:
         for spec, (token0, token1, reserves) in zip(specs, answers, strict=True):
             try:
                 _expect_tokens(spec, token0, token1)
-                reserve0, reserve1, _ = _words(reserves, 3, "getReserves")
-            except _Unreadable as error:
+                reserve0, reserve1, _ = to_words(reserves, 3, "getReserves")
+            except Unreadable as error:
                 _leave_out(spec, error)
                 continue
             pools[spec.address] = UniswapV2Pool(
@@ -167,16 +157,17 @@ class _Reader:
         for spec, (token0, token1, fee, tick_spacing, slot0, in_range) in zip(specs, answers, strict=True):
             try:
                 _expect_tokens(spec, token0, token1)
-                _expect(_words(fee, 1, "fee")[0], spec.fee_pips, "fee")
-                _expect(_words(tick_spacing, 1, "tickSpacing")[0], spec.tick_spacing, "tickSpacing")
-                price, tick, *_ = _words(slot0, 7, "slot0")
-                found.append((spec, price, signed(tick), _words(in_range, 1, "liquidity")[0]))
-            except _Unreadable as error:
+                _expect(to_words(fee, 1, "fee")[0], spec.fee_pips, "fee")
+                _expect(to_words(tick_spacing, 1, "tickSpacing")[0], spec.tick_spacing, "tickSpacing")
+                price, tick, *_ = to_words(slot0, 7, "slot0")
+                found.append((spec, price, signed(tick), to_words(in_range, 1, "liquidity")[0]))
+            except Unreadable as error:
                 _leave_out(spec, error)
-        ticks = await self._ticks([spec for spec, _, _, _ in found])
+        sources = [uniswap_v3_source(spec.address, spec.tick_spacing) for spec, _, _, _ in found]
+        stages = iter(("tick bitmaps", "ticks"))
+        ticks = await read_ticks(lambda calls: self._aggregate(next(stages), calls), sources)
         pools: dict[Address, Pool] = {}
-        for spec, price, tick, liquidity in found:
-            rows = ticks[spec.address]
+        for (spec, price, tick, liquidity), rows in zip(found, ticks, strict=True):
             pool = UniswapV3Pool(
                 address=spec.address,
                 dex=spec.dex,
@@ -192,45 +183,18 @@ class _Reader:
                 liquidity_gross=tuple(gross for _, _, gross in rows),
             )
             try:
-                _expect_sums(pool)
-            except _Unreadable as error:
+                check_sums(pool)
+            except Unreadable as error:
                 _leave_out(spec, error)
                 continue
             pools[spec.address] = pool
         return pools
 
-    async def _ticks(self, specs: Sequence[PoolSpec]) -> dict[Address, list[tuple[int, int, int]]]:
-        """Of each pool its initialised ticks, ascending, as (tick, liquidityNet, liquidityGross)."""
-        places = [
-            (spec, word)
-            for spec in specs
-            for word in range((MIN_TICK // spec.tick_spacing) >> 8, ((MAX_TICK // spec.tick_spacing) >> 8) + 1)
-        ]
-        bitmaps = await self._aggregate(
-            "tick bitmaps", [(spec.address, _TICK_BITMAP + _int_word(word)) for spec, word in places]
-        )
-        marks: list[tuple[Address, int]] = []
-        for (spec, word), answer in zip(places, bitmaps, strict=True):
-            bitmap = int.from_bytes(answer or b"", "big")
-            while bitmap:
-                bit = (bitmap & -bitmap).bit_length() - 1
-                marks.append((spec.address, (word * WORD_BITS + bit) * spec.tick_spacing))
-                bitmap &= bitmap - 1
-        answers = await self._aggregate("ticks", [(address, _TICKS + _int_word(tick)) for address, tick in marks])
-        rows: dict[Address, list[tuple[int, int, int]]] = {spec.address: [] for spec in specs}
-        for (address, tick), answer in zip(marks, answers, strict=True):
-            # a tick that cannot be read leaves a hole, which the sums of the pool then show
-            if answer is not None and len(answer) >= 2 * _WORD:
-                gross, net = int.from_bytes(answer[:_WORD], "big"), int.from_bytes(answer[_WORD : 2 * _WORD], "big")
-                rows[address].append((tick, signed(net), gross))
-        return rows
-
     async def _read(
         self, stage: str, specs: Sequence[PoolSpec], selectors: Sequence[bytes]
-    ) -> list[list[bytes | None]]:
+    ) -> list[Sequence[bytes | None]]:
         calls = [(spec.address, selector) for spec in specs for selector in selectors]
-        flat = await self._aggregate(stage, calls)
-        return [flat[at : at + len(selectors)] for at in range(0, len(flat), len(selectors))]
+        return split(await self._aggregate(stage, calls), len(selectors))
 
     async def _aggregate(self, stage: str, calls: Sequence[Call]) -> list[bytes | None]:
         report = None if self._progress is None else partial(_count, self._progress, stage, len(calls), [0])
@@ -242,37 +206,19 @@ def _count(progress: Progress, stage: str, total: int, done: list[int], more: in
     progress(stage, done[0], total)
 
 
-def _int_word(value: int) -> bytes:
-    return value.to_bytes(_WORD, "big", signed=True)
-
-
-def _words(answer: bytes | None, count: int, function: str) -> tuple[int, ...]:
-    if answer is None or len(answer) < count * _WORD:
-        raise _Unreadable(f"{function} does not answer")
-    return tuple(int.from_bytes(answer[at : at + _WORD], "big") for at in range(0, count * _WORD, _WORD))
-
-
 def _expect(found: int, wanted: int, function: str) -> None:
     if found != wanted:
-        raise _Unreadable(f"{function} is {found}, not {wanted}")
+        raise Unreadable(f"{function} is {found}, not {wanted}")
 
 
 def _expect_tokens(spec: PoolSpec, token0: bytes | None, token1: bytes | None) -> None:
     for answer, wanted, function in ((token0, spec.token0, "token0"), (token1, spec.token1, "token1")):
-        (found,) = _words(answer, 1, function)
+        (found,) = to_words(answer, 1, function)
         if found != int(wanted, 16):
-            raise _Unreadable(f"{function} is 0x{found:040x}, not {wanted}")
+            raise Unreadable(f"{function} is 0x{found:040x}, not {wanted}")
 
 
-def _expect_sums(pool: UniswapV3Pool) -> None:
-    """The net liquidity of the ticks up to the price is the liquidity in range, and over all ticks it is nothing."""
-    sums = [0, *accumulate(pool.liquidity_net)]
-    below = sum(index <= pool.tick for index in pool.tick_indices)
-    if sums[below] != pool.liquidity or sums[-1] != 0:
-        raise _Unreadable(f"its ticks add up to {sums[below]} in range, not {pool.liquidity}, and to {sums[-1]} in all")
-
-
-def _leave_out(spec: PoolSpec, error: _Unreadable) -> None:
+def _leave_out(spec: PoolSpec, error: Unreadable) -> None:
     log.warning("pool %s (%s) is left out: %s", spec.address, spec.dex, error)
 
 

@@ -3,37 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from keeper.domain.errors import InputError
-from keeper.domain.units import Address
-from keeper.market.multicall import Call
 from keeper.market.readers.answers import (
     Ask,
     PoolPlace,
     Unreadable,
-    argument,
     rows,
     selector,
     to_word,
     to_words,
     word_address,
 )
-from keeper.market.readers.ticks import TickSource, check_sums, read_ticks
+from keeper.market.readers.ticks import check_sums, read_ticks, uniswap_v3_source
 from keeper.market.venues.base import Pool
 from keeper.market.venues.fields import signed
 from keeper.market.venues.uniswap_v3 import PancakeSwapV3Pool
 
 _FIELDS = tuple(map(selector, ("token0()", "token1()", "fee()", "tickSpacing()", "slot0()", "liquidity()")))
-_TICK_BITMAP, _TICKS = selector("tickBitmap(int16)"), selector("ticks(int24)")
 
 
 async def read(ask: Ask, places: Sequence[PoolPlace]) -> list[Pool | Unreadable]:
     answers = rows(await ask([(place.address, call) for place in places for call in _FIELDS]), len(_FIELDS))
     states = [_state(place, fields) for place, fields in zip(places, answers, strict=True)]
     known = [state for state in states if not isinstance(state, Unreadable)]
-    ticks = iter(await read_ticks(ask, [_source(state["address"], state["tick_spacing"]) for state in known]))
+    ticks = iter(await read_ticks(ask, [uniswap_v3_source(state["address"], state["tick_spacing"]) for state in known]))
     return [state if isinstance(state, Unreadable) else _pool(state, next(ticks)) for state in states]
 
 
@@ -54,18 +49,6 @@ def _state(place: PoolPlace, answers: Sequence[bytes | None]) -> dict[str, Any] 
         }
     except Unreadable as error:
         return error
-
-
-def _source(address: Address, spacing: int) -> TickSource:
-    def call(function: bytes, index: int) -> Call:
-        return address, function + argument(index)
-
-    return TickSource(spacing, partial(call, _TICK_BITMAP), partial(call, _TICKS), _decode)
-
-
-def _decode(answer: bytes) -> tuple[int, int]:
-    gross, net = to_words(answer, 2, "ticks")
-    return signed(net), gross
 
 
 def _pool(state: dict[str, Any], ticks: Sequence[tuple[int, int, int]]) -> Pool | Unreadable:

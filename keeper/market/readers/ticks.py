@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 
+from keeper.domain.units import Address
 from keeper.market.multicall import Call
-from keeper.market.readers.answers import Ask, Unreadable
+from keeper.market.readers.answers import Ask, Unreadable, argument, selector, to_words
 from keeper.market.venues.concentrated import WORD_BITS, ConcentratedPool
+from keeper.market.venues.fields import signed
 from keeper.market.venues.tick_math import MAX_TICK, MIN_TICK
+
+_TICK_BITMAP, _TICKS = selector("tickBitmap(int16)"), selector("ticks(int24)")
 
 Row = tuple[int, int, int]
 """Tick, liquidity_net, liquidity_gross."""
@@ -21,7 +27,8 @@ class TickSource:
 
     Attributes:
         bitmap: the call that answers a word of the bitmap.
-        tick: the call that answers a tick; ``decode`` reads net and gross liquidity from what it returns.
+        tick: the call that answers a tick; ``decode`` reads net and gross liquidity from the answer, or raises
+            `Unreadable`.
     """
 
     tick_spacing: int
@@ -49,9 +56,25 @@ async def read_ticks(ask: Ask, sources: Sequence[TickSource]) -> list[list[Row]]
     answers = await ask([sources[number].tick(tick) for number, tick in marks])
     found: list[list[Row]] = [[] for _ in sources]
     for (number, tick), answer in zip(marks, answers, strict=True):
-        if answer:
+        if not answer:
+            continue
+        with suppress(Unreadable):
             found[number].append((tick, *sources[number].decode(answer)))
     return found
+
+
+def uniswap_v3_source(address: Address, tick_spacing: int) -> TickSource:
+    """How a pool with the interface of Uniswap V3 is asked."""
+
+    def call(function: bytes, index: int) -> Call:
+        return address, function + argument(index)
+
+    return TickSource(tick_spacing, partial(call, _TICK_BITMAP), partial(call, _TICKS), _decode)
+
+
+def _decode(answer: bytes) -> tuple[int, int]:
+    gross, net = to_words(answer, 2, "ticks")
+    return signed(net), gross
 
 
 def check_sums(pool: ConcentratedPool) -> None:
