@@ -24,11 +24,13 @@ class Keeper:
 
     def __init__(self) -> None:
         self.told: list[Command] = []
+        self.asked = asyncio.Event()
         self.release = asyncio.Event()
         self.release.set()
 
     async def carry_out(self, command: Command) -> Answer:
         self.told.append(command)
+        self.asked.set()
         await self.release.wait()
         if command.action is Action.RESUME:
             return Answer(command.id, False, "halted", {"problem": "halted", "remedy": "Set release_halt."})
@@ -80,8 +82,7 @@ async def test_a_double_click_acts_once(api: Site, keeper: Keeper) -> None:
     first = asyncio.create_task(act(api, "halt", "double-click"))
     second = asyncio.create_task(act(api, "halt", "double-click"))
     async with asyncio.timeout(10):
-        while not keeper.told:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
+        await keeper.asked.wait()
     keeper.release.set()
     answers = [answer.json() for answer in await asyncio.gather(first, second)]
     later = await act(api, "halt", "double-click")

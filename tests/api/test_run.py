@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +22,8 @@ from tests.fault.keeper_process import CHECKOUT, KeeperProcess, prepare_home, pr
 from tests.homes import open_home
 
 SECONDS = 60
+MOST_BLOCKS = 240
+"""Lines of blocks from before the question count as well: the panel's start takes a while."""
 
 
 @pytest.fixture
@@ -79,12 +80,13 @@ class Caller:
         self._client.close()
 
 
-def until(condition: Callable[[], Any]) -> Any:
-    limit = time.monotonic() + SECONDS
-    while not (answer := condition()):
-        assert time.monotonic() < limit, "it did not come to pass"
-        time.sleep(0.1)
-    return answer
+def until(keeper: KeeperProcess, condition: Callable[[], Any]) -> Any:
+    """Ask once a block, until the answer is a yes."""
+    for _ in range(MOST_BLOCKS):
+        if answer := condition():
+            return answer
+        keeper.wait_for(r" block \d+ ")
+    raise AssertionError(f"it did not come to pass within {MOST_BLOCKS} blocks:\n" + "\n".join(keeper.lines))
 
 
 def test_pause_resume_and_halt_over_http(home: Path) -> None:
@@ -100,7 +102,7 @@ def test_pause_resume_and_halt_over_http(home: Path) -> None:
         assert (paused["state"], paused["before"]) == ("paused", "trading")
         # the block after the one that is reported may have been under work
         first = caller.keeper()["head_block"] + 2
-        until(lambda: len({row["block_number"] for row in caller.found_from(first)}) >= 3)
+        until(keeper, lambda: len({row["block_number"] for row in caller.found_from(first)}) >= 3)
         during = caller.found_from(first)
         assert {(row["fate"], row["reason"]) for row in during if row["fate"] != "detected"} == {("rejected", "paused")}
         assert caller.keeper()["state"] == "paused"
@@ -108,7 +110,7 @@ def test_pause_resume_and_halt_over_http(home: Path) -> None:
 
         landed = caller.get("/api/dashboard/stats")["landed"]
         assert caller.done("resume")["state"] == "trading"
-        until(lambda: caller.get("/api/dashboard/stats")["landed"] > landed)
+        until(keeper, lambda: caller.get("/api/dashboard/stats")["landed"] > landed)
 
         assert caller.done("halt", reason="test")["state"] == "halted"
         assert (home / "HALT").read_text() == "halt by operator: test\n"
@@ -116,12 +118,12 @@ def test_pause_resume_and_halt_over_http(home: Path) -> None:
         assert refused.status_code == 409
         assert "release_halt" in refused.json()["remedy"]
         first = caller.keeper()["head_block"] + 2
-        until(lambda: caller.found_from(first))
+        until(keeper, lambda: caller.found_from(first))
         assert not {row["fate"] for row in caller.found_from(first)} & {"submitted", "landed", "lost", "reverted"}
         landed = caller.get("/api/dashboard/stats")["landed"]
         assert caller.done("resume", release_halt=True)["state"] == "trading"
         assert not (home / "HALT").exists()
-        until(lambda: caller.get("/api/dashboard/stats")["landed"] > landed)
+        until(keeper, lambda: caller.get("/api/dashboard/stats")["landed"] > landed)
 
         actions = caller.get("/api/control/actions")["items"]
         assert [(row["action"], row["result"]) for row in reversed(actions)] == [
