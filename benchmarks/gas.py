@@ -32,7 +32,7 @@ VENUES = {"2": VenueKind.UNISWAP_V2, "3": VenueKind.UNISWAP_V3}
 ROUTES = ("22", "32", "23", "33", "222", "323", "333", "2222", "2323", "3333")
 FAMILIES = (("22", "222", "2222"), ("33", "333", "3333"), ("23", "323", "2323"))
 """Each route has one hop more than the one before it."""
-LOANS = tuple(kind for kind in LenderKind if kind is not LenderKind.FLASH_SWAP)
+LOANS = (LenderKind.MORPHO, LenderKind.BALANCER_V2, LenderKind.AAVE_V3)
 REPORTED = ("22", "32", "33")
 
 INTRINSIC, ZERO_BYTE, OTHER_BYTE = 21_000, 4, 16

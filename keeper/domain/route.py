@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from keeper.domain.swap_detail import SwapDetail
 from keeper.domain.token import VenueKind
 from keeper.domain.units import Address
 
@@ -13,11 +14,12 @@ class Hop:
     """One swap through one pool.
 
     Attributes:
-        pool: the pool's address.
+        pool: the pool's address; of a Uniswap V4 pool, its id.
         dex: name of the DEX that runs the pool, for example ``uniswap_v2`` or ``sushiswap``.
         zero_for_one: true when ``token_in`` is the pool's token0.
         amount_in, amount_out: exact integers in raw token units, as the pool's contract computes them.
         fee_pips: the pool's fee in millionths (3000 = 0.3%).
+        detail: what the swap needs beside the pool's address; None where the address is enough.
     """
 
     pool: Address
@@ -29,6 +31,7 @@ class Hop:
     amount_in: int
     amount_out: int
     fee_pips: int
+    detail: SwapDetail | None = None
 
 
 @dataclass(frozen=True, slots=True)

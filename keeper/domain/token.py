@@ -30,6 +30,8 @@ class VenueKind(StrEnum):
     UNISWAP_V4 = "uniswap_v4"
     SOLIDLY_VOLATILE = "solidly_volatile"
     SOLIDLY_STABLE = "solidly_stable"
+    BALANCER_V3_WEIGHTED = "balancer_v3_weighted"
+    BALANCER_V3_STABLE = "balancer_v3_stable"
 
 
 TRADED_VENUES = (VenueKind.UNISWAP_V2, VenueKind.UNISWAP_V3)
@@ -44,3 +46,16 @@ class LenderKind(StrEnum):
     MORPHO = "morpho"
     BALANCER_V2 = "balancer_v2"
     AAVE_V3 = "aave_v3"
+    UNISWAP_V4 = "uniswap_v4"
+    """Taken from the PoolManager between ``unlock`` and the end of its callback."""
+    BALANCER_V3 = "balancer_v3"
+    """Taken from the vault between ``unlock`` and the end of its callback."""
+    ERC3156 = "erc3156"
+    """Maker's DssFlash and its like."""
+    SPARK = "spark"
+    """Aave's code with other reserves."""
+    UNISWAP_V3 = "uniswap_v3"
+    """``flash`` of a V3 pool outside the route."""
+    DODO = "dodo"
+    INVENTORY = "inventory"
+    """What the executor holds itself."""
