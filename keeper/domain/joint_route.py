@@ -14,8 +14,8 @@ class JointRoute:
 
     Attributes:
         token: the profit token.
-        legs: each pool at most once, with the exact amounts of its contract. A leg takes in what legs before it paid out;
-            what is missing of a token at that point is made up by legs behind it, which is for the financing to bridge.
+        legs: each pool at most once, with the exact amounts of its contract. A leg takes in what legs before it paid
+            out; what is missing of a token at that point comes from legs behind it, which financing has to bridge.
     """
 
     token: Address
