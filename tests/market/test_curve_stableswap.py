@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keeper.domain.errors import InputError
+from keeper.domain.swap_detail import CurveInterface
 from keeper.market.node import Node
 from keeper.market.readers import PoolPlace
 from keeper.market.venues import CurveStableSwapPool, InsufficientLiquidity, load, quote
@@ -157,6 +158,7 @@ def a_pool(variant: Variant = Variant.V1, **changes: Any) -> CurveStableSwapPool
         admin_fee=5 * 10**9,
         offpeg_fee_multiplier=2 * 10**10 if variant is Variant.NG else 0,
         quote=Quote.EXCHANGE,
+        interface=CurveInterface.RECEIVED if variant is Variant.NG else CurveInterface.INT128,
     )
     return replace(pool, **changes)
 

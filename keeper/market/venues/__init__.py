@@ -18,7 +18,7 @@ from keeper.market.venues.base import InsufficientLiquidity, Pool
 from keeper.market.venues.curve_stableswap import CurveStableSwapPool
 from keeper.market.venues.curve_tricrypto import CurveTricryptoPool
 from keeper.market.venues.fields import read_text
-from keeper.market.venues.multi import MultiTokenPool, PairView, read_pair
+from keeper.market.venues.multi import MultiTokenPool, PairView, pairs_of, read_pair
 from keeper.market.venues.solidly import SolidlyStablePool, SolidlyVolatilePool
 from keeper.market.venues.uniswap_v2 import UniswapV2Pool
 from keeper.market.venues.uniswap_v3 import PancakeSwapV3Pool, UniswapV3Pool
@@ -40,6 +40,7 @@ __all__ = [
     "UniswapV3Pool",
     "UniswapV4Pool",
     "load",
+    "pairs_of",
     "quote",
 ]
 

@@ -16,6 +16,7 @@ from eth_utils.crypto import keccak
 
 from keeper.domain.chain import Log
 from keeper.domain.errors import InputError
+from keeper.domain.swap_detail import BalancerV2Id
 from keeper.domain.units import Address, Hash32, to_address, to_hash32
 from keeper.market.venues import fixed_point as fp
 from keeper.market.venues.arithmetic import div_up
@@ -89,6 +90,12 @@ class BalancerV2Pool(MultiTokenPool):
                 return self._changed({_address(log.topics[3]): cash + managed})
             case _:
                 return self
+
+    def _get_balances(self) -> tuple[int, ...]:
+        return self.balances
+
+    def _get_detail(self, i: int, j: int) -> BalancerV2Id:  # noqa: ARG002
+        return BalancerV2Id(self.vault, self.pool_id)
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -7,6 +7,7 @@ from typing import Any, Protocol, Self
 
 from keeper.domain.chain import Log
 from keeper.domain.errors import InputError
+from keeper.domain.swap_detail import SwapDetail
 from keeper.domain.token import VenueKind
 from keeper.domain.units import Address
 
@@ -15,7 +16,15 @@ class Pool(Protocol):
     """An immutable state of one pool of two tokens; amounts are exact integers in raw token units."""
 
     @property
-    def address(self) -> Address: ...
+    def address(self) -> Address:
+        """The contract that is called; of Uniswap V4 the PoolManager, which all its pools share."""
+        ...
+
+    @property
+    def key(self) -> Address:
+        """What names the pool among all others: its address, or of Uniswap V4 its 32-byte id."""
+        ...
+
     @property
     def venue(self) -> VenueKind: ...
     @property
@@ -51,6 +60,18 @@ class Pool(Protocol):
         Raises:
             InsufficientLiquidity: there is nothing to trade at the current price.
         """
+        ...
+
+    def spot_liquidity(self, token: Address) -> int:
+        """How much of ``token`` stands behind the price: raw units, 0 where nothing can be traded.
+
+        A pair's reserve; of liquidity in ranges the virtual reserve L / sqrt(P) or L * sqrt(P) of the range that
+        holds the price; a balance elsewhere. Raises `InputError` when the token is not in the pool.
+        """
+        ...
+
+    def swap_detail(self, token_in: Address) -> SwapDetail | None:
+        """What a swap of ``token_in`` needs beside the pool's address; None where the address is enough."""
         ...
 
     def apply(self, log: Log) -> Self:

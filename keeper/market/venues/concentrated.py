@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Self
 
 from keeper.domain.chain import Log
 from keeper.domain.errors import InputError
+from keeper.domain.swap_detail import SwapDetail
 from keeper.domain.token import VenueKind
 from keeper.domain.units import Address
 from keeper.market.venues.base import InsufficientLiquidity, check_amount, is_token0
@@ -78,6 +79,10 @@ class ConcentratedPool(ABC):
     liquidity_gross: tuple[int, ...]
 
     @property
+    def key(self) -> Address:
+        return self.address
+
+    @property
     @abstractmethod
     def venue(self) -> VenueKind: ...
 
@@ -105,6 +110,21 @@ class ConcentratedPool(ABC):
         square = self.sqrt_price_x96**2
         price, unit = (square, 1 << 192) if zero_for_one else (1 << 192, square)
         return Fraction(price * (FEE_DENOMINATOR - self.swap_fee_pips(zero_for_one)), unit * FEE_DENOMINATOR)
+
+    def spot_liquidity(self, token: Address) -> int:
+        """The virtual reserve of ``token`` in the range that holds the price: L / sqrt(P), or L * sqrt(P) of token1.
+
+        Uniswap V3 white paper, section 6.2.
+        """
+        price = self.sqrt_price_x96
+        if is_token0(self, token, "token"):
+            return (self.liquidity << 96) // price if price else 0
+        return self.liquidity * price >> 96
+
+    def swap_detail(self, token_in: Address) -> SwapDetail | None:
+        """What a swap needs beside the pool's address: nothing, where the pool is a contract of its own."""
+        is_token0(self, token_in, "token_in")
+        return None
 
     def swap_fee_pips(self, zero_for_one: bool) -> int:  # noqa: ARG002
         """All that a swap of this direction is charged, millionths of the input."""

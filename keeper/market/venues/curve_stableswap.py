@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from keeper.domain.chain import Log
 from keeper.domain.errors import InputError
+from keeper.domain.swap_detail import CurveCoins, CurveInterface
 from keeper.domain.token import VenueKind
 from keeper.domain.units import to_address
 from keeper.market.venues.arithmetic import div_up, least_input, uint256
@@ -67,6 +68,7 @@ class CurveStableSwapPool(MultiTokenPool):
         fee, admin_fee: of 10**10; the latter is the DAO's share of the former.
         offpeg_fee_multiplier: of 10**10; 0 where the fee is constant.
         quote: which of its two answers a pool of the variant ``v1`` is asked for.
+        interface: how a swap is called; pools of NG with a rebasing coin have no ``exchange_received``.
     """
 
     variant: Variant
@@ -77,6 +79,7 @@ class CurveStableSwapPool(MultiTokenPool):
     admin_fee: int
     offpeg_fee_multiplier: int
     quote: Quote
+    interface: CurveInterface
 
     @property
     def venue(self) -> VenueKind:
@@ -120,13 +123,16 @@ class CurveStableSwapPool(MultiTokenPool):
             "admin_fee": self.admin_fee,
             "offpeg_fee_multiplier": self.offpeg_fee_multiplier,
             "quote": self.quote.value,
+            "interface": self.interface.value,
         }
 
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> Self:
         tokens = read_token_list(state, MAX_COINS)
         variant, quote = read_text(state, "variant"), state.get("quote", Quote.GET_DY.value)
-        for name, value, known in (("variant", variant, tuple(Variant)), ("quote", quote, tuple(Quote))):
+        interface = state.get("interface", _interfaces(variant)[0].value)
+        choices = (("variant", variant, tuple(Variant)), ("quote", quote, tuple(Quote)))
+        for name, value, known in (*choices, ("interface", interface, _interfaces(variant))):
             if value not in known:
                 raise InputError(name, value, f"Give one of: {', '.join(known)}.")
         highest_a = MAX_A if variant == Variant.V1 else MAX_A * _NG_A_PRECISION
@@ -143,6 +149,7 @@ class CurveStableSwapPool(MultiTokenPool):
             admin_fee=read_int(optional, "admin_fee", 0, FEE_DENOMINATOR),
             offpeg_fee_multiplier=read_int(optional, "offpeg_fee_multiplier", 0, MAX_UINT128),
             quote=Quote(quote),
+            interface=CurveInterface(interface),
         )
 
     def get_dy(self, i: int, j: int, dx: int) -> int:
@@ -157,6 +164,12 @@ class CurveStableSwapPool(MultiTokenPool):
         """What the contract's function of this name pays."""
         gross, charged = self._swap(i, j, dx)
         return (gross - charged) * _PRECISION // self.rates[j]
+
+    def _get_balances(self) -> tuple[int, ...]:
+        return self.balances
+
+    def _get_detail(self, i: int, j: int) -> CurveCoins:
+        return CurveCoins(i, j, self.interface)
 
     def _get_out(self, i: int, j: int, amount_in: int) -> int:
         return self.get_dy(i, j, amount_in) if self.quote is Quote.GET_DY else self.exchange(i, j, amount_in)
@@ -239,3 +252,8 @@ class CurveStableSwapPool(MultiTokenPool):
             return self.fee
         balance = (multiplier - FEE_DENOMINATOR) * 4 * xpi * xpj // (xpi + xpj) ** 2
         return multiplier * self.fee // (balance + FEE_DENOMINATOR)
+
+
+def _interfaces(variant: str) -> tuple[CurveInterface, ...]:
+    """The interfaces that contracts of the variant have, the one they are taken for first."""
+    return (CurveInterface.RECEIVED, CurveInterface.INT128) if variant == Variant.NG else (CurveInterface.INT128,)

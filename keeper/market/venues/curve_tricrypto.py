@@ -16,6 +16,7 @@ from eth_utils.crypto import keccak
 
 from keeper.domain.chain import Log
 from keeper.domain.errors import InputError
+from keeper.domain.swap_detail import CurveCoins, CurveInterface
 from keeper.domain.token import VenueKind
 from keeper.domain.units import to_address
 from keeper.market.venues.arithmetic import div_up, least_input, uint256
@@ -147,6 +148,12 @@ class CurveTricryptoPool(MultiTokenPool):
             out_fee=read_int(state, "out_fee", 0, FEE_DENOMINATOR - 1),
             fee_gamma=read_int(state, "fee_gamma", 0, _ONE),
         )
+
+    def _get_balances(self) -> tuple[int, ...]:
+        return self.balances
+
+    def _get_detail(self, i: int, j: int) -> CurveCoins:
+        return CurveCoins(i, j, CurveInterface.UINT256)
 
     def _get_out(self, i: int, j: int, amount_in: int) -> int:
         return self.get_dy(i, j, amount_in)

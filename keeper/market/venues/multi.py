@@ -6,13 +6,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import combinations
 from typing import Any, Self
 
 from keeper.domain.chain import Log
 from keeper.domain.errors import InputError
+from keeper.domain.swap_detail import SwapDetail
 from keeper.domain.token import VenueKind
 from keeper.domain.units import Address, to_address
-from keeper.market.venues.base import check_amount
+from keeper.market.venues.base import Pool, check_amount
 from keeper.market.venues.fields import read, to_int
 
 
@@ -29,6 +31,10 @@ class MultiTokenPool(ABC):
     address: Address
     dex: str
     tokens: tuple[Address, ...]
+
+    @property
+    def key(self) -> Address:
+        return self.address
 
     @property
     @abstractmethod
@@ -72,6 +78,15 @@ class MultiTokenPool(ABC):
         i = self.index(token_in, "token_in")
         return self._get_price(i, self._other(i, token_out, "token_out"))
 
+    def spot_liquidity(self, token: Address) -> int:
+        """The balance of ``token``, raw units."""
+        return self._get_balances()[self.index(token, "token")]
+
+    def swap_detail(self, token_in: Address, token_out: Address | None = None) -> SwapDetail:
+        """What a swap needs beside the pool's address; ``token_out`` may be left out where there are two tokens."""
+        i = self.index(token_in, "token_in")
+        return self._get_detail(i, self._other(i, token_out, "token_out"))
+
     def pair(self, token_a: Address, token_b: Address) -> PairView:
         """The pool as one of these two tokens alone."""
         i = self.index(token_a, "token_a")
@@ -92,6 +107,13 @@ class MultiTokenPool(ABC):
     def to_json(self) -> dict[str, Any]:
         """The form that ``from_json`` reads; see docs/venues.md."""
         return {"venue": self.venue.value, "address": self.address, "dex": self.dex, "tokens": list(self.tokens)}
+
+    @abstractmethod
+    def _get_balances(self) -> tuple[int, ...]:
+        """By token, raw units."""
+
+    @abstractmethod
+    def _get_detail(self, i: int, j: int) -> SwapDetail: ...
 
     @abstractmethod
     def _get_out(self, i: int, j: int, amount_in: int) -> int: ...
@@ -135,6 +157,11 @@ class PairView:
         return self.pool.address
 
     @property
+    def key(self) -> Address:
+        """That of the whole pool, so all its pairs have the same."""
+        return self.pool.key
+
+    @property
     def venue(self) -> VenueKind:
         return self.pool.venue
 
@@ -155,6 +182,13 @@ class PairView:
     def marginal_price(self, token_in: Address) -> Fraction:
         return self.pool.marginal_price(token_in, self._counterpart(token_in, "token_in"))
 
+    def spot_liquidity(self, token: Address) -> int:
+        self._counterpart(token, "token")
+        return self.pool.spot_liquidity(token)
+
+    def swap_detail(self, token_in: Address) -> SwapDetail:
+        return self.pool.swap_detail(token_in, self._counterpart(token_in, "token_in"))
+
     def apply(self, log: Log) -> Self:
         pool = self.pool.apply(log)
         return self if pool is self.pool else replace(self, pool=pool)
@@ -166,6 +200,13 @@ class PairView:
         if token not in (self.token0, self.token1):
             raise InputError(name, token, f"This pair of {self.address} is {self.token0} and {self.token1}.")
         return self.token1 if token == self.token0 else self.token0
+
+
+def pairs_of(pool: Pool) -> tuple[Pool, ...]:
+    """The pool as pools of two tokens: itself where it has no more, else a view of each two of them."""
+    if not isinstance(pool, MultiTokenPool) or len(pool.tokens) == 2:
+        return (pool,)
+    return tuple(pool.pair(first, second) for first, second in combinations(pool.tokens, 2))
 
 
 def read_token_list(state: Mapping[str, Any], most: int) -> tuple[Address, ...]:

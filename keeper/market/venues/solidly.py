@@ -43,6 +43,10 @@ class _SolidlyPool(ABC):
     reserve1: int
 
     @property
+    def key(self) -> Address:
+        return self.address
+
+    @property
     @abstractmethod
     def venue(self) -> VenueKind: ...
 
@@ -74,6 +78,14 @@ class _SolidlyPool(ABC):
             raise InsufficientLiquidity(f"{self.address} does not hold {amount_out} of {token_out}")
         guess = gross_of_fee(self._guess_amount_in(amount_out, zero_for_one), self.fee_pips)
         return least_input(lambda amount: self._pay(amount, zero_for_one), amount_out, guess)
+
+    def spot_liquidity(self, token: Address) -> int:
+        """The reserve of ``token``."""
+        return self.reserve0 if is_token0(self, token, "token") else self.reserve1
+
+    def swap_detail(self, token_in: Address) -> None:
+        """None: the pool's address is enough."""
+        is_token0(self, token_in, "token_in")
 
     def apply(self, log: Log) -> Self:
         """The state after ``Sync``, which follows every change of the reserves; other events change nothing."""

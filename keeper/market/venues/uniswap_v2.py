@@ -62,6 +62,10 @@ class UniswapV2Pool:
     reserve1: int
 
     @property
+    def key(self) -> Address:
+        return self.address
+
+    @property
     def venue(self) -> VenueKind:
         return VenueKind.UNISWAP_V2
 
@@ -98,6 +102,14 @@ class UniswapV2Pool:
         if reserve_in == 0 or reserve_out == 0:
             raise InsufficientLiquidity(f"{self.address} is empty")
         return Fraction(reserve_out * (FEE_DENOMINATOR - self.fee_pips), reserve_in * FEE_DENOMINATOR)
+
+    def spot_liquidity(self, token: Address) -> int:
+        """The reserve of ``token``."""
+        return self._reserves(token, "token")[0]
+
+    def swap_detail(self, token_in: Address) -> None:
+        """None: the pair's address is enough."""
+        self._reserves(token_in, "token_in")
 
     def apply(self, log: Log) -> Self:
         """The state after ``Sync``, which follows every change of the reserves; other events change nothing."""

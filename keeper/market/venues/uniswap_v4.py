@@ -15,10 +15,11 @@ from eth_utils.crypto import keccak
 
 from keeper.domain.chain import Log
 from keeper.domain.errors import InputError
+from keeper.domain.swap_detail import V4Key
 from keeper.domain.token import VenueKind
 from keeper.domain.units import ZERO_ADDRESS, Address, Hash32, to_address, to_hash32
 from keeper.market.venues.arithmetic import div_up
-from keeper.market.venues.base import InsufficientLiquidity
+from keeper.market.venues.base import InsufficientLiquidity, is_token0
 from keeper.market.venues.concentrated import (
     ConcentratedPool,
     SwapResult,
@@ -115,8 +116,24 @@ class UniswapV4Pool(ConcentratedPool):
     protocol_fee: int
 
     @property
+    def key(self) -> Address:
+        return Address(self.pool_id)
+
+    @property
     def venue(self) -> VenueKind:
         return VenueKind.UNISWAP_V4
+
+    def swap_detail(self, token_in: Address) -> V4Key:
+        """The pool's key, and the PoolManager that is called."""
+        is_token0(self, token_in, "token_in")
+        return V4Key(
+            manager=self.address,
+            currency0=self.token0,
+            currency1=self.token1,
+            fee_pips=self.fee_pips,
+            tick_spacing=self.tick_spacing,
+            hooks=ZERO_ADDRESS,
+        )
 
     def swap_fee_pips(self, zero_for_one: bool) -> int:
         share = self.protocol_fee % (1 << _DIRECTION_BITS) if zero_for_one else self.protocol_fee >> _DIRECTION_BITS
