@@ -44,12 +44,17 @@ SwapStep = Callable[[int, int, int, int, int], tuple[int, int, int]]
 
 
 class SwapResult(NamedTuple):
-    """Amounts swapped, the fee within ``amount_in``, and the pool's price and liquidity afterwards."""
+    """Amounts swapped, the fee within ``amount_in``, and the pool's price and liquidity afterwards.
+
+    Attributes:
+        tick: that of ``slot0`` afterwards where the price alone does not tell it; None where it is the price's own.
+    """
 
     amount_in: int
     amount_out: int
     sqrt_price_x96: int
     liquidity: int
+    tick: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,20 @@ class ConcentratedPool(ABC):
         if result.amount_out != amount_out:
             raise InsufficientLiquidity(f"{self.address} pays no more than {result.amount_out} of {token_out}")
         return result.amount_in
+
+    def after_swap(self, token_in: Address, amount_in: int) -> tuple[Self, int]:
+        """The state after a swap of exactly ``amount_in``, and what it paid; raises as `amount_out`."""
+        check_amount(amount_in, "amount_in")
+        result = self.swap(is_token0(self, token_in, "token_in"), amount_in)
+        if result.amount_in != amount_in:
+            raise InsufficientLiquidity(f"{self.address} takes no more than {result.amount_in} of {token_in}")
+        return self.after(result), result.amount_out
+
+    def after(self, result: SwapResult) -> Self:
+        """The state that `swap` leaves behind."""
+        price = result.sqrt_price_x96
+        tick = get_tick_at_sqrt_ratio(price) if result.tick is None else result.tick
+        return replace(self, sqrt_price_x96=price, tick=tick, liquidity=result.liquidity)
 
     def marginal_price(self, token_in: Address) -> Fraction:
         """Raw units paid out per raw unit of ``token_in`` for a vanishing input, fee included."""
@@ -157,7 +176,9 @@ class ConcentratedPool(ABC):
         # the next initialised tick: at or below the current one going down, above it going up
         at = bisect_right(ticks, tick) - (1 if zero_for_one else 0)
         remaining, calculated = amount_specified, 0
+        final: int | None = tick
         while remaining != 0 and price != limit:
+            start = price
             inside = 0 <= at < len(ticks)
             if liquidity == 0:
                 # no step before the next initialised tick changes an amount
@@ -186,10 +207,12 @@ class ConcentratedPool(ABC):
                     if not 0 <= liquidity <= MAX_UINT128:
                         raise InsufficientLiquidity(f"the ticks of {self.address} do not add up at {step_tick}")
                     at += -1 if zero_for_one else 1
-                tick = step_tick - 1 if zero_for_one else step_tick
+                tick = final = step_tick - 1 if zero_for_one else step_tick
+            elif price != start:
+                final = None
         if exact_input:
-            return SwapResult(amount_specified - remaining, calculated, price, liquidity)
-        return SwapResult(calculated, remaining - amount_specified, price, liquidity)
+            return SwapResult(amount_specified - remaining, calculated, price, liquidity, final)
+        return SwapResult(calculated, remaining - amount_specified, price, liquidity, final)
 
     @abstractmethod
     def apply(self, log: Log) -> Self:

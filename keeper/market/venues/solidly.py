@@ -87,6 +87,17 @@ class _SolidlyPool(ABC):
         """None: the pool's address is enough."""
         is_token0(self, token_in, "token_in")
 
+    def after_swap(self, token_in: Address, amount_in: int) -> tuple[Self, int]:
+        """The state after a swap of exactly ``amount_in``, and what it paid; the fee leaves the pool for its fee vault.
+
+        Raises as `amount_out`.
+        """
+        amount_out = self.amount_out(token_in, amount_in)
+        kept = amount_in - amount_in * self.fee_pips // FEE_DENOMINATOR
+        if token_in == self.token0:
+            return replace(self, reserve0=self.reserve0 + kept, reserve1=self.reserve1 - amount_out), amount_out
+        return replace(self, reserve0=self.reserve0 - amount_out, reserve1=self.reserve1 + kept), amount_out
+
     def apply(self, log: Log) -> Self:
         """The state after ``Sync``, which follows every change of the reserves; other events change nothing."""
         if not log.topics or log.topics[0] != SYNC_TOPIC:

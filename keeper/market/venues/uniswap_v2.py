@@ -96,6 +96,24 @@ class UniswapV2Pool:
             raise InsufficientLiquidity(f"{self.address} cannot hold more than {MAX_UINT112}")
         return amount_in
 
+    def after_swap(self, token_in: Address, amount_in: int) -> tuple[Self, int]:
+        """The state after a swap of exactly ``amount_in`` for all that it pays, and what that is; raises as
+        `amount_out`."""
+        amount_out = self.amount_out(token_in, amount_in)
+        return self.exchanged(token_in, amount_in, amount_out), amount_out
+
+    def exchanged(self, token_in: Address, amount_in: int, amount_out: int) -> Self:
+        """The state after ``amount_in`` came and ``amount_out`` of the other token went.
+
+        Raises:
+            InsufficientLiquidity: ``UniswapV2Pair.swap`` would not let so much go.
+        """
+        if not 0 < amount_out <= self.amount_out(token_in, amount_in):
+            raise InsufficientLiquidity(f"{self.address} does not pay {amount_out} for {amount_in} of {token_in}")
+        if token_in == self.token0:
+            return replace(self, reserve0=self.reserve0 + amount_in, reserve1=self.reserve1 - amount_out)
+        return replace(self, reserve0=self.reserve0 - amount_out, reserve1=self.reserve1 + amount_in)
+
     def marginal_price(self, token_in: Address) -> Fraction:
         """Raw units paid out per raw unit of ``token_in`` for a vanishing input, fee included."""
         reserve_in, reserve_out = self._reserves(token_in, "token_in")
