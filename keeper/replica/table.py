@@ -338,7 +338,29 @@ FIXED_ROWS: tuple[Row, ...] = (
         _placed(f"Aave V3 aEth{symbol}", address, Origin.SHIPPED, _AAVE)
         for symbol, address in addresses.A_TOKENS.items()
     ),
+    # Spark
+    _placed("Spark addresses provider", addresses.SPARK_PROVIDER, Origin.SHIPPED, _AAVE),
+    Row(
+        "Spark pool",
+        addresses.SPARK_POOL,
+        Origin.SHIPPED,
+        _AAVE,
+        Answer(addresses.SPARK_PROVIDER, "getPool()", "address"),
+    ),
+    Row(
+        "Spark configurator",
+        addresses.SPARK_CONFIGURATOR,
+        Origin.SHIPPED,
+        _AAVE,
+        Answer(addresses.SPARK_PROVIDER, "getPoolConfigurator()", "address"),
+    ),
+    _placed("Spark ACL manager", addresses.SPARK_ACL_MANAGER, Origin.SHIPPED, _AAVE),
+    _placed("Spark oracle", addresses.SPARK_ORACLE, Origin.SHIPPED, _AAVE),
+    _placed("Spark data provider", addresses.SPARK_DATA_PROVIDER, Origin.SHIPPED, _AAVE),
+    *(_placed(f"Spark sp{symbol}", address, Origin.SHIPPED, _AAVE) for symbol, address in addresses.SP_TOKENS.items()),
     # other lenders and pools
+    _placed("DODO DAI/USDT", addresses.DODO_DAI_USDT, Origin.STAND_IN, _OWN),
+    _placed("DODO WETH/USDC", addresses.DODO_WETH_USDC, Origin.STAND_IN, _OWN),
     _placed("Morpho Blue", addresses.MORPHO, Origin.COMPILED, "@morpho-org/morpho-blue"),
     _placed("DssFlash", addresses.DSS_FLASH, Origin.STAND_IN, _OWN),
     _placed("Curve 3pool", addresses.CURVE_3POOL, Origin.STAND_IN, _OWN),

@@ -55,6 +55,14 @@ contract FlashBorrower {
         return keccak256("ERC3156FlashBorrower.onFlashLoan");
     }
 
+    function DVMFlashLoanCall(address, uint256 base, uint256 quote, bytes calldata token) external {
+        _repayDodo(base + quote, token);
+    }
+
+    function DSPFlashLoanCall(address, uint256 base, uint256 quote, bytes calldata token) external {
+        _repayDodo(base + quote, token);
+    }
+
     function unlockCallback(bytes calldata data) external returns (bytes memory) {
         (address token, uint256 assets) = abi.decode(data, (address, uint256));
         _call(msg.sender, abi.encodeWithSignature("take(address,address,uint256)", token, address(this), assets));
@@ -63,6 +71,11 @@ contract FlashBorrower {
         _transfer(token, assets);
         _call(msg.sender, abi.encodeWithSignature("settle()"));
         return "";
+    }
+
+    function _repayDodo(uint256 assets, bytes calldata token) private {
+        _note(abi.decode(token, (address)), assets, 0);
+        _transfer(abi.decode(token, (address)), assets);
     }
 
     function _note(address token, uint256 assets, uint256 premium) private {

@@ -34,6 +34,18 @@ def aave(borrower: str, token: str, amount: int) -> tuple[str, bytes]:
     return addresses.AAVE_POOL, data
 
 
+def spark(borrower: str, token: str, amount: int) -> tuple[str, bytes]:
+    return addresses.SPARK_POOL, aave(borrower, token, amount)[1]
+
+
+def dodo(borrower: str, token: str, amount: int) -> tuple[str, bytes]:
+    """The base token from the pool where it is WETH, else from the one where it is DAI."""
+    pool = addresses.DODO_WETH_USDC if token == WETH else addresses.DODO_DAI_USDT
+    split = (0, amount) if token == USDT else (amount, 0)
+    data = arguments_of("address", token)
+    return pool, call_data("flashLoan(uint256,uint256,address,bytes)", *split, borrower, data)
+
+
 def maker(borrower: str, token: str, amount: int) -> tuple[str, bytes]:
     return addresses.DSS_FLASH, call_data("flashLoan(address,address,uint256,bytes)", borrower, token, amount, b"")
 
@@ -42,7 +54,8 @@ def uniswap_v4(_: str, token: str, amount: int) -> tuple[str, bytes]:
     return addresses.POOL_MANAGER, call_data("unlock(bytes)", arguments_of("address,uint256", token, amount))
 
 
-WETH, USDC, WBTC, DAI = addresses.WETH.address, addresses.USDC.address, addresses.WBTC, addresses.DAI
+WETH, USDC, USDT = addresses.WETH.address, addresses.USDC.address, addresses.USDT.address
+WBTC, DAI = addresses.WBTC, addresses.DAI
 ETHER = 10**18
 LOANS = [
     pytest.param(morpho, WETH, 50_000 * ETHER, 0, id="Morpho WETH"),
@@ -51,6 +64,10 @@ LOANS = [
     pytest.param(balancer, USDC, 20_000_000 * 10**6, 0, id="Balancer V2 USDC"),
     pytest.param(aave, WETH, 100_000 * ETHER, 50 * ETHER, id="Aave V3 WETH"),
     pytest.param(aave, USDC, 1_000_001, 500, id="Aave V3 USDC"),  # 500.0005 rounded half up
+    pytest.param(spark, WETH, 50_000 * ETHER, 0, id="Spark WETH"),
+    pytest.param(spark, DAI, 100_000_000 * ETHER, 0, id="Spark DAI"),
+    pytest.param(dodo, WETH, 300 * ETHER, 0, id="DODO WETH"),
+    pytest.param(dodo, USDT, 900_000 * 10**6, 0, id="DODO USDT"),
     pytest.param(maker, DAI, 500_000_000 * ETHER, 0, id="DssFlash DAI"),
     pytest.param(uniswap_v4, USDC, 10_000_000 * 10**6, 0, id="Uniswap V4 USDC"),
 ]
