@@ -32,7 +32,6 @@ async def aggregate(
     block: Block,
     *,
     batch_calls: int = BATCH_CALLS,
-    on_done: Callable[[int], None] | None = None,
 ) -> list[bytes | None]:
     """What each call returns, None for one that reverts; a target without code returns nothing.
 
@@ -40,7 +39,6 @@ async def aggregate(
 
     Args:
         block: give a hash where all batches have to see one state.
-        on_done: told how many calls each answered batch held.
 
     Raises:
         ComponentError: the node is unwell, or there is no Multicall3 on its chain.
@@ -59,10 +57,7 @@ async def aggregate(
         if answer is None:
             middle = len(batch) // 2
             return await read(batch[:middle]) + await read(batch[middle:])
-        results = decode_aggregate3(answer, len(batch))
-        if on_done is not None:
-            on_done(len(batch))
-        return results
+        return decode_aggregate3(answer, len(batch))
 
     tasks = [asyncio.create_task(read(calls[at : at + batch_calls])) for at in range(0, len(calls), batch_calls)]
     try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from keeper.config import load_settings
 from keeper.domain.token import VenueKind
 from keeper.domain.units import ZERO_ADDRESS, Address, to_address
-from keeper.market.readers import PoolPlace
+from keeper.market.specs import PoolSpec
 from keeper.replica.abi import arguments_of
 from keeper.replica.addresses import BALANCER_VAULT, TRADERS
 from keeper.replica.artifacts import Artifacts, Pin, fetch, load_pins
@@ -35,8 +35,8 @@ def _answers(value: int) -> bytes:
 class BalancerSite:
     """Places of the pools: weighted ones of the later kind with two and three tokens, and a composable stable one."""
 
-    weighted: tuple[PoolPlace, ...]
-    stable: PoolPlace
+    weighted: tuple[PoolSpec, ...]
+    stable: PoolSpec
 
 
 def artifacts(replica: RunningReplica) -> Artifacts:
@@ -51,7 +51,7 @@ def build(replica: RunningReplica) -> BalancerSite:
     for symbol in ("USDC", "WETH", "DAI", "LINK"):
         chain.execute(token[symbol], "approve(address,uint256)", BALANCER_VAULT, _UNLIMITED, sender=TRADER)
 
-    def weighted(parts: Sequence[tuple[str, int, int]], fee_bps: int) -> PoolPlace:
+    def weighted(parts: Sequence[tuple[str, int, int]], fee_bps: int) -> PoolSpec:
         rows = sorted((int(token[symbol], 16), token[symbol], percent, held) for symbol, percent, held in parts)
         tokens = [row[1] for row in rows]
         nobody = [ZERO_ADDRESS] * len(rows)
@@ -62,9 +62,9 @@ def build(replica: RunningReplica) -> BalancerSite:
         )
         pool = chain.create(code.creation_code(_PACKAGE, _WEIGHTED) + arguments)
         _join(chain, pool, tokens, [row[3] for row in rows])
-        return PoolPlace(pool, VenueKind.BALANCER_V2_WEIGHTED, "balancer_v2")
+        return PoolSpec(pool, VenueKind.BALANCER_V2_WEIGHTED, "balancer_v2")
 
-    def stable(parts: Sequence[tuple[str, Address, int]], amplification: int, fee_bps: int) -> PoolPlace:
+    def stable(parts: Sequence[tuple[str, Address, int]], amplification: int, fee_bps: int) -> PoolSpec:
         rows = sorted((int(token[symbol], 16), token[symbol], provider, held) for symbol, provider, held in parts)
         tokens = [row[1] for row in rows]
         params = (
@@ -79,7 +79,7 @@ def build(replica: RunningReplica) -> BalancerSite:
         held = {row[1]: row[3] for row in rows}
         everything = sorted([*tokens, pool], key=lambda address: int(address, 16))
         _join(chain, pool, everything, [held.get(address, 0) for address in everything])
-        return PoolPlace(pool, VenueKind.BALANCER_V2_STABLE, "balancer_v2")
+        return PoolSpec(pool, VenueKind.BALANCER_V2_STABLE, "balancer_v2")
 
     ether, dollar = 10**18, 10**6
     return BalancerSite(

@@ -18,7 +18,7 @@ from keeper.domain.errors import InputError
 from keeper.domain.units import Address
 from keeper.market.multicall import decode_aggregate3, encode_aggregate3
 from keeper.market.node import Node
-from keeper.market.readers import PoolPlace
+from keeper.market.specs import PoolSpec
 from keeper.market.venues import BalancerV2StablePool, BalancerV2WeightedPool, InsufficientLiquidity, load, quote
 from keeper.market.venues.balancer_v2 import (
     POOL_BALANCE_CHANGED_TOPIC,
@@ -58,8 +58,8 @@ def site(replica: RunningReplica) -> BalancerSite:
 @pytest.fixture(scope="module")
 def weighted(replica: RunningReplica, site: BalancerSite) -> list[BalancerV2WeightedPool]:
     """The replica's own pool of 2021 with equal weights, and two of the later kind."""
-    places = [PoolPlace.from_json(entry) for entry in entries(replica, "balancer_v2_weighted")] + list(site.weighted)
-    pools = [pool for pool in read(replica, places).values() if isinstance(pool, BalancerV2WeightedPool)]
+    specs = [PoolSpec.from_json(entry) for entry in entries(replica, "balancer_v2_weighted")] + list(site.weighted)
+    pools = [pool for pool in read(replica, specs).values() if isinstance(pool, BalancerV2WeightedPool)]
     assert [pool.pow_version for pool in pools] == ["v1", "v2", "v2"]
     return pools
 
@@ -81,8 +81,8 @@ def on_swap(replica: RunningReplica, pool: Pool, swaps: Sequence[tuple[int, int,
         if isinstance(pool, BalancerV2StablePool):
             held = dict(zip(pool.tokens, pool.balances, strict=True))
             balances = [held.get(token, 2**111) for token in registered]
-            places = registered.index(token_in), registered.index(token_out)
-            data = GENERAL + encode([REQUEST, "uint256[]", "uint256", "uint256"], [request, balances, *places])
+            specs = registered.index(token_in), registered.index(token_out)
+            data = GENERAL + encode([REQUEST, "uint256[]", "uint256", "uint256"], [request, balances, *specs])
         else:
             data = MINIMAL + encode([REQUEST, "uint256", "uint256"], [request, pool.balances[i], pool.balances[j]])
         calls.append((pool.address, data))
@@ -157,7 +157,7 @@ def test_the_vault_pays_what_we_say_and_its_events_lead_to_its_state(
 ) -> None:
     chain, random = Chain(replica), Random(8)
     single = "swap((bytes32,uint8,address,address,uint256,bytes),(address,bool,address,bool),uint256,uint256)"
-    places = [PoolPlace(pool.address, pool.venue, pool.dex) for pool in (*weighted, stable)]
+    specs = [PoolSpec(pool.address, pool.venue, pool.dex) for pool in (*weighted, stable)]
     pools: list[Any] = [*weighted, stable]
     for number, pool in enumerate(pools):
         for kind in (GIVEN_IN, GIVEN_OUT):
@@ -189,7 +189,7 @@ def test_the_vault_pays_what_we_say_and_its_events_lead_to_its_state(
     join = "joinPool(bytes32,address,address,(address[],uint256[],bytes,bool))"
     chain.execute(BALANCER_VAULT, join, pool_id, TRADER, TRADER, request, sender=TRADER)
     pools[-1] = advanced(replica, pools[-1], int(replica.rpc("eth_blockNumber"), 16))
-    assert list(read(replica, places).values()) == pools
+    assert list(read(replica, specs).values()) == pools
 
 
 def advanced(replica: RunningReplica, pool: Any, number: int) -> Any:

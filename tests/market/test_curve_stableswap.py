@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from keeper.domain.errors import InputError
 from keeper.domain.swap_detail import CurveInterface
 from keeper.market.node import Node
-from keeper.market.readers import PoolPlace
+from keeper.market.specs import PoolSpec
 from keeper.market.venues import CurveStableSwapPool, InsufficientLiquidity, load, quote
 from keeper.market.venues.curve_events import TOKEN_EXCHANGE_TOPIC
 from keeper.market.venues.curve_math import get_d
@@ -48,7 +48,7 @@ VECTORS = Path(__file__).with_name("vectors") / "curve_stableswap.json"
 @pytest.fixture(scope="module")
 def deployed(replica: RunningReplica) -> CurveStableSwapPool:
     (entry,) = entries(replica, "curve_stableswap")
-    (pool,) = read(replica, [PoolPlace.from_json(entry)]).values()
+    (pool,) = read(replica, [PoolSpec.from_json(entry)]).values()
     assert isinstance(pool, CurveStableSwapPool)
     assert (pool.variant, pool.quote, list(pool.tokens)) == (Variant.V1, Quote.EXCHANGE, entry["tokens"])
     assert pool.fee_pips == entry["fee_pips"]
@@ -111,7 +111,7 @@ def test_exchange_pays_what_we_say_and_its_log_leads_to_its_state(
 
         for log in replica.background.run(logs()):
             pool = pool.apply(log)
-        assert read(replica, [PoolPlace(pool.address, pool.venue, pool.dex)]).popitem()[1] == pool
+        assert read(replica, [PoolSpec(pool.address, pool.venue, pool.dex)]).popitem()[1] == pool
     assert lower, "the view promises more than is paid at times"
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keeper.domain.token import VenueKind
-from keeper.market.readers import PoolPlace
+from keeper.market.specs import PoolSpec
 from keeper.market.venues import PancakeSwapV3Pool, UniswapV3Pool, load
 from keeper.market.venues.tick_math import get_sqrt_ratio_at_tick
 from keeper.market.venues.uniswap_v3 import PANCAKE_SWAP_TOPIC
@@ -26,9 +26,9 @@ DRAWN = drawn(25)
 
 @pytest.fixture(scope="module")
 def pools(replica: RunningReplica) -> list[PancakeSwapV3Pool]:
-    places = [PoolPlace.from_json(entry) for entry in entries(replica, "pancakeswap_v3")]
-    found = list(read(replica, places).values())
-    assert len(found) == len(places) == 4
+    specs = [PoolSpec.from_json(entry) for entry in entries(replica, "pancakeswap_v3")]
+    found = list(read(replica, specs).values())
+    assert len(found) == len(specs) == 4
     return [pool for pool in found if isinstance(pool, PancakeSwapV3Pool)]
 
 

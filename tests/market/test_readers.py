@@ -9,17 +9,18 @@ import pytest
 from keeper.domain.errors import InputError
 from keeper.domain.token import VenueKind
 from keeper.domain.units import Address
+from keeper.market.loader import load_pools
 from keeper.market.node import Node
-from keeper.market.readers import PoolPlace, read_pools
+from keeper.market.specs import PoolSpec
 from keeper.market.venues import Pool, load
 from tests.conftest import RunningReplica
 from tests.market.chain import address
 
 
-def read(replica: RunningReplica, places: list[PoolPlace]) -> dict[PoolPlace, Pool]:
-    async def work() -> dict[PoolPlace, Pool]:
+def read(replica: RunningReplica, specs: list[PoolSpec]) -> dict[Address, Pool]:
+    async def work() -> dict[Address, Pool]:
         async with Node(replica.http_url) as node:
-            return await read_pools(node, places, await node.block())
+            return await load_pools(node, specs, await node.block())
 
     return replica.background.run(work())
 
@@ -32,8 +33,8 @@ def entries(replica: RunningReplica, *kinds: str) -> list[dict[str, Any]]:
 
 def test_solidly_pools_are_read(replica: RunningReplica) -> None:
     for entry in entries(replica, "solidly_volatile", "solidly_stable"):
-        place = PoolPlace.from_json(entry)
-        pool = read(replica, [place])[place]
+        spec = PoolSpec.from_json(entry)
+        pool = read(replica, [spec])[spec.key]
         assert (pool.venue, [pool.token0, pool.token1], pool.fee_pips) == (
             entry["venue"],
             entry["tokens"],
@@ -50,21 +51,35 @@ def test_solidly_pools_are_read(replica: RunningReplica) -> None:
 
 def test_a_pool_that_is_another_kind_is_left_out(replica: RunningReplica, caplog: pytest.LogCaptureFixture) -> None:
     volatile, stable = (entries(replica, kind)[0] for kind in ("solidly_volatile", "solidly_stable"))
-    places = [
-        PoolPlace.from_json({**volatile, "venue": "solidly_stable"}),
-        PoolPlace.from_json({**stable, "address": address(99)}),
-        PoolPlace.from_json({**stable, "address": replica.pools[0]["address"]}),
-        PoolPlace.from_json(stable),
+    specs = [
+        PoolSpec.from_json({**volatile, "venue": "solidly_stable"}),
+        PoolSpec.from_json({**stable, "address": address(99)}),
+        PoolSpec.from_json({**stable, "address": replica.pools[0]["address"]}),
+        PoolSpec.from_json(stable),
     ]
-    assert list(read(replica, places)) == places[3:]
+    assert list(read(replica, specs)) == [specs[3].key]
     assert caplog.text.count("is left out") == 3
 
 
 def test_a_kind_without_a_reader_is_refused(replica: RunningReplica) -> None:
     with pytest.raises(InputError, match=r"^venue: "):
-        read(replica, [PoolPlace(Address(address(1)), VenueKind.CURVE_TRICRYPTO, "curve")])
+        read(replica, [PoolSpec(Address(address(1)), VenueKind.CURVE_TRICRYPTO, "curve")])
 
 
-def test_a_place_of_no_kind_is_refused() -> None:
-    with pytest.raises(InputError, match=r"^venue: "):
-        PoolPlace.from_json({"venue": "uniswap_v2", "address": address(1), "dex": "x"})
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"venue": "uniswap_v9"}, "venue"),
+        ({"address": "0x12"}, "address"),
+        ({"tokens": [address(1)]}, "tokens"),
+        ({"tokens": None}, "token0"),
+        ({"tick_spacing": 0}, "tick_spacing"),
+        ({"hooks": address(7)}, "hooks"),
+    ],
+)
+def test_a_spec_that_does_not_fit_is_refused(change: dict[str, Any], field: str) -> None:
+    entry = {"venue": "uniswap_v4", "address": address(1), "dex": "x", "tokens": [address(0), address(2)]}
+    entry |= {"fee_pips": 3000, "tick_spacing": 60}
+    assert PoolSpec.from_json(entry).token1 == address(2)
+    with pytest.raises(InputError, match=rf"^{field}: "):
+        PoolSpec.from_json({**entry, **change})

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from keeper.domain.errors import InputError
 from keeper.domain.units import ZERO_ADDRESS
 from keeper.market.node import Node
-from keeper.market.readers import PoolPlace
 from keeper.market.readers.uniswap_v4 import mapping_slot, state_slot
+from keeper.market.specs import PoolSpec
 from keeper.market.venues import InsufficientLiquidity, UniswapV4Pool, load
 from keeper.market.venues.tick_math import get_sqrt_ratio_at_tick
 from keeper.market.venues.uniswap_v4 import (
@@ -43,15 +43,15 @@ Position = tuple[int, int, int]
 
 
 @pytest.fixture(scope="module")
-def place(replica: RunningReplica) -> PoolPlace:
+def spec(replica: RunningReplica) -> PoolSpec:
     (entry,) = entries(replica, "uniswap_v4")
-    return PoolPlace.from_json(entry)
+    return PoolSpec.from_json(entry)
 
 
 @pytest.fixture(scope="module")
-def deployed(replica: RunningReplica, place: PoolPlace) -> UniswapV4Pool:
+def deployed(replica: RunningReplica, spec: PoolSpec) -> UniswapV4Pool:
     (entry,) = entries(replica, "uniswap_v4")
-    (pool,) = read(replica, [place]).values()
+    (pool,) = read(replica, [spec]).values()
     assert isinstance(pool, UniswapV4Pool)
     assert (pool.pool_id, pool.token0, pool.fee_pips) == (entry["pool_id"], ZERO_ADDRESS, entry["fee_pips"])
     assert load(pool.to_json()) == pool
@@ -72,10 +72,9 @@ def quoted(
     return [None if answer is None else decode(["uint256"], answer[:32])[0] for answer in answers]
 
 
-def storage_of(pool: UniswapV4Pool, place: PoolPlace) -> Overrides:
+def storage_of(pool: UniswapV4Pool, spec: PoolSpec) -> Overrides:
     """Puts a state over the deployed pool's in the PoolManager; its own ticks have to be gone from ``pool``."""
-    assert place.key is not None
-    base = state_slot(place.key)
+    base = state_slot(spec)
     slots = {
         base: pool.sqrt_price_x96 | (pool.tick & 0xFFFFFF) << 160 | pool.protocol_fee << 184 | pool.fee_pips << 208,
         base + 3: pool.liquidity,
@@ -92,10 +91,9 @@ def word_of(value: int) -> str:
     return value.to_bytes(32, "big").hex()
 
 
-def cleared(pool: UniswapV4Pool, place: PoolPlace) -> dict[str, str]:
+def cleared(pool: UniswapV4Pool, spec: PoolSpec) -> dict[str, str]:
     """Storage without the ticks of ``pool``."""
-    assert place.key is not None
-    base = state_slot(place.key)
+    base = state_slot(spec)
     at = {mapping_slot(base, 4, tick) for tick in pool.tick_indices}
     at |= {mapping_slot(base, 5, tick // pool.tick_spacing >> 8) for tick in pool.tick_indices}
     return {"0x" + word_of(slot): "0x" + word_of(0) for slot in at}
@@ -122,7 +120,7 @@ def test_the_replicas_own_state(replica: RunningReplica, deployed: UniswapV4Pool
     assert compare(replica, deployed, swaps, {}) > 200
 
 
-def test_drawn_states(replica: RunningReplica, place: PoolPlace, deployed: UniswapV4Pool) -> None:
+def test_drawn_states(replica: RunningReplica, spec: PoolSpec, deployed: UniswapV4Pool) -> None:
     spacing = deployed.tick_spacing
     ranges = st.tuples(st.integers(-700, 650), st.integers(1, 700), st.integers(3, 85).map(lambda bits: 2**bits))
     fees = st.sampled_from([0, 1, 1000, 7 << 12, 1000 << 12 | 1000, 250 << 12 | 999])
@@ -147,9 +145,9 @@ def test_drawn_states(replica: RunningReplica, place: PoolPlace, deployed: Unisw
         )
         for lower, width, liquidity in rows:
             pool = pool.apply(modified(pool, (start + lower) * spacing, (start + lower + width) * spacing, liquidity))
-        overrides = storage_of(pool, place)
+        overrides = storage_of(pool, spec)
         ours = overrides[pool.address]["stateDiff"]
-        overrides[pool.address]["stateDiff"] = {**cleared(deployed, place), **ours}
+        overrides[pool.address]["stateDiff"] = {**cleared(deployed, spec), **ours}
         answered.append(compare(replica, pool, random_swaps(random, pool, 10, beyond=False), overrides))
 
     answered: list[int] = []
@@ -163,7 +161,7 @@ def modified(pool: UniswapV4Pool, lower: int, upper: int, liquidity: int) -> Any
 
 
 def test_a_swap_through_the_router_leads_to_the_chains_state(
-    replica: RunningReplica, place: PoolPlace, deployed: UniswapV4Pool
+    replica: RunningReplica, spec: PoolSpec, deployed: UniswapV4Pool
 ) -> None:
     chain, trader, pool = Chain(replica), addresses.TRADERS[0], deployed
     key = (pool.token0, pool.token1, pool.fee_pips, pool.tick_spacing, ZERO_ADDRESS)
@@ -186,7 +184,7 @@ def test_a_swap_through_the_router_leads_to_the_chains_state(
 
         for log in replica.background.run(logs()):
             pool = pool.apply(log)
-        assert read(replica, [place])[place] == pool
+        assert read(replica, [spec])[spec.key] == pool
 
 
 def test_events_of_other_pools_and_contracts_change_nothing(deployed: UniswapV4Pool) -> None:
@@ -240,7 +238,7 @@ def test_a_place_with_hooks_is_refused(replica: RunningReplica) -> None:
     (entry,) = entries(replica, "uniswap_v4")
     for change, field in (({"hooks": address(5)}, "hooks"), ({"tokens": []}, "tokens")):
         with pytest.raises(InputError, match=rf"^{field}: "):
-            PoolPlace.from_json({**entry, **change})
+            PoolSpec.from_json({**entry, **change})
 
 
 def test_the_protocols_part_comes_first() -> None:

@@ -13,7 +13,6 @@ from keeper.domain.token import VenueKind
 from keeper.domain.units import ZERO_ADDRESS, Address
 from keeper.market.readers.answers import (
     Ask,
-    PoolPlace,
     Unreadable,
     argument,
     rows,
@@ -22,6 +21,7 @@ from keeper.market.readers.answers import (
     to_word,
     word_address,
 )
+from keeper.market.specs import PoolSpec
 from keeper.market.venues import quote
 from keeper.market.venues.balancer_v2_stable import BalancerV2StablePool
 from keeper.market.venues.balancer_v2_weighted import POW_VERSIONS, BalancerV2WeightedPool
@@ -44,21 +44,21 @@ _QUERY = selector(f"queryBatchSwap({','.join(_QUERY_TYPES)})")
 _SHARE_TRIED = 10
 
 
-async def read(ask: Ask, places: Sequence[PoolPlace]) -> list[Pool | Unreadable]:
+async def read(ask: Ask, specs: Sequence[PoolSpec]) -> list[Pool | Unreadable]:
     fields = (_POOL_ID, _VAULT, _FEE, _WEIGHTS, _SCALING_FACTORS, _AMPLIFICATION)
-    answers = rows(await ask([(place.address, field) for place in places for field in fields]), len(fields))
+    answers = rows(await ask([(spec.address, field) for spec in specs for field in fields]), len(fields))
     vaults = []
-    for place, (pool_id, vault, *_) in zip(places, answers, strict=True):
+    for spec, (pool_id, vault, *_) in zip(specs, answers, strict=True):
         try:
             target = word_address(to_word(vault, "getVault"), "getVault")
         except Unreadable:
-            target = place.address
+            target = spec.address
         vaults.append((target, _POOL_TOKENS + (pool_id or b"")[:32]))
     held = await ask(vaults)
     states: list[dict[str, Any] | Unreadable] = []
-    for place, own, (holder, _), tokens in zip(places, answers, vaults, held, strict=True):
+    for spec, own, (holder, _), tokens in zip(specs, answers, vaults, held, strict=True):
         try:
-            states.append(_state(place, holder, own, tokens))
+            states.append(_state(spec, holder, own, tokens))
         except Unreadable as error:
             states.append(error)
     wanted = [
@@ -77,26 +77,26 @@ async def read(ask: Ask, places: Sequence[PoolPlace]) -> list[Pool | Unreadable]
     return await _checked(ask, candidates)
 
 
-def _state(place: PoolPlace, vault: Address, own: Sequence[bytes | None], pool_tokens: bytes | None) -> dict[str, Any]:
+def _state(spec: PoolSpec, vault: Address, own: Sequence[bytes | None], pool_tokens: bytes | None) -> dict[str, Any]:
     pool_id, _, fee, weights, factors, amplification = own
     tokens = [word_address(word, "getPoolTokens") for word in to_array(pool_tokens, 0, "getPoolTokens")]
     balances = to_array(pool_tokens, 1, "getPoolTokens")
     if len(balances) != len(tokens):
         raise Unreadable("getPoolTokens answers no balance for each token")
     state: dict[str, Any] = {
-        "address": place.address,
-        "dex": place.dex,
+        "address": spec.address,
+        "dex": spec.dex,
         "vault": vault,
         "pool_id": "0x" + argument(to_word(pool_id, "getPoolId")).hex(),
         "swap_fee": to_word(fee, "getSwapFeePercentage"),
     }
-    if place.venue is VenueKind.BALANCER_V2_WEIGHTED:
+    if spec.venue is VenueKind.BALANCER_V2_WEIGHTED:
         values = to_array(weights, 0, "getNormalizedWeights")
         return {**state, "tokens": tokens, "balances": list(balances), "weights": list(values)}
     values = to_array(factors, 0, "getScalingFactors")
     if len(values) != len(tokens):
         raise Unreadable("getScalingFactors answers no factor for each token")
-    traded = [number for number, token in enumerate(tokens) if token != place.address]
+    traded = [number for number, token in enumerate(tokens) if token != spec.address]
     return {
         **state,
         "tokens": [tokens[number] for number in traded],

@@ -11,7 +11,6 @@ from keeper.domain.errors import InputError
 from keeper.domain.units import Address
 from keeper.market.readers.answers import (
     Ask,
-    PoolPlace,
     Unreadable,
     argument,
     rows,
@@ -20,6 +19,7 @@ from keeper.market.readers.answers import (
     to_word,
     word_address,
 )
+from keeper.market.specs import PoolSpec
 from keeper.market.venues.base import InsufficientLiquidity, Pool
 from keeper.market.venues.curve_stableswap import MAX_COINS, CurveStableSwapPool, Quote, Variant
 
@@ -35,9 +35,9 @@ _GET_DY = selector("get_dy(int128,int128,uint256)")
 _SHARE_TRIED = 50
 
 
-async def read(ask: Ask, places: Sequence[PoolPlace]) -> list[Pool | Unreadable]:
+async def read(ask: Ask, specs: Sequence[PoolSpec]) -> list[Pool | Unreadable]:
     fields = [*_ONE, *(f + argument(k) for f in (_COINS, _BALANCES) for k in range(MAX_COINS))]
-    answers = rows(await ask([(place.address, field) for place in places for field in fields]), len(fields))
+    answers = rows(await ask([(spec.address, field) for spec in specs for field in fields]), len(fields))
     coins: list[list[Address]] = []
     for own in answers:
         found = own[len(_ONE) : len(_ONE) + MAX_COINS]
@@ -48,28 +48,28 @@ async def read(ask: Ask, places: Sequence[PoolPlace]) -> list[Pool | Unreadable]
     decimals: dict[int, list[bytes | None]] = {}
     for (number, _), answer in zip(wanted, await ask([(coin, _DECIMALS) for _, coin in wanted]), strict=True):
         decimals.setdefault(number, []).append(answer)
-    bases = [_base_pool(place, own) for place, own in zip(places, answers, strict=True)]
+    bases = [_base_pool(spec, own) for spec, own in zip(specs, answers, strict=True)]
     prices = await ask([(base, _VIRTUAL_PRICE) for base in bases])
     pools: list[CurveStableSwapPool | Unreadable] = []
-    for number, (place, own) in enumerate(zip(places, answers, strict=True)):
-        price = prices[number] if bases[number] != place.address else None
+    for number, (spec, own) in enumerate(zip(specs, answers, strict=True)):
+        price = prices[number] if bases[number] != spec.address else None
         try:
-            pools.append(_pool(place, own, coins[number], decimals.get(number, []), price))
+            pools.append(_pool(spec, own, coins[number], decimals.get(number, []), price))
         except (Unreadable, InputError) as error:
             pools.append(Unreadable(str(error)))
     return await _checked(ask, pools)
 
 
-def _base_pool(place: PoolPlace, own: Sequence[bytes | None]) -> Address:
+def _base_pool(spec: PoolSpec, own: Sequence[bytes | None]) -> Address:
     """A metapool's base pool; the pool itself where it has none."""
     try:
         return word_address(to_word(own[6], "base_pool"), "base_pool")
     except Unreadable:
-        return place.address
+        return spec.address
 
 
 def _pool(
-    place: PoolPlace,
+    spec: PoolSpec,
     own: Sequence[bytes | None],
     coins: Sequence[Address],
     decimals: Sequence[bytes | None],
@@ -79,8 +79,8 @@ def _pool(
     variant = Variant.V1 if not a_precise else Variant.NG if offpeg else Variant.V2
     balances = own[len(_ONE) + MAX_COINS :][: len(coins)]
     state: dict[str, Any] = {
-        "address": place.address,
-        "dex": place.dex,
+        "address": spec.address,
+        "dex": spec.dex,
         "tokens": list(coins),
         "variant": variant.value,
         "balances": [to_word(balance, "balances") for balance in balances],

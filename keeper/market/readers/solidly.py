@@ -10,7 +10,6 @@ from keeper.domain.token import VenueKind
 from keeper.market.multicall import Call
 from keeper.market.readers.answers import (
     Ask,
-    PoolPlace,
     Unreadable,
     argument,
     rows,
@@ -19,6 +18,7 @@ from keeper.market.readers.answers import (
     to_words,
     word_address,
 )
+from keeper.market.specs import PoolSpec
 from keeper.market.venues.base import Pool
 from keeper.market.venues.solidly import MAX_DECIMALS, SolidlyStablePool, SolidlyVolatilePool
 
@@ -26,35 +26,35 @@ _METADATA, _FACTORY, _GET_FEE = selector("metadata()"), selector("factory()"), s
 _PIPS_OF_BPS = 100
 
 
-async def read(ask: Ask, places: Sequence[PoolPlace]) -> list[Pool | Unreadable]:
-    calls = [(place.address, call) for place in places for call in (_METADATA, _FACTORY)]
+async def read(ask: Ask, specs: Sequence[PoolSpec]) -> list[Pool | Unreadable]:
+    calls = [(spec.address, call) for spec in specs for call in (_METADATA, _FACTORY)]
     first = rows(await ask(calls), 2)
     factories: list[Call] = []
-    for place, (_, factory) in zip(places, first, strict=True):
+    for spec, (_, factory) in zip(specs, first, strict=True):
         try:
             target = word_address(to_word(factory, "factory"), "factory")
         except Unreadable:
             # the pool itself then answers no fee, and is left out for it
-            target = place.address
-        stable = place.venue is VenueKind.SOLIDLY_STABLE
-        factories.append((target, _GET_FEE + argument(int(place.address, 16)) + argument(stable)))
+            target = spec.address
+        stable = spec.venue is VenueKind.SOLIDLY_STABLE
+        factories.append((target, _GET_FEE + argument(int(spec.address, 16)) + argument(stable)))
     fees = await ask(factories)
-    return [_pool(place, metadata, fee) for place, (metadata, _), fee in zip(places, first, fees, strict=True)]
+    return [_pool(spec, metadata, fee) for spec, (metadata, _), fee in zip(specs, first, fees, strict=True)]
 
 
-def _pool(place: PoolPlace, metadata: bytes | None, fee: bytes | None) -> Pool | Unreadable:
+def _pool(spec: PoolSpec, metadata: bytes | None, fee: bytes | None) -> Pool | Unreadable:
     try:
         unit0, unit1, reserve0, reserve1, stable, token0, token1 = to_words(metadata, 7, "metadata")
         state: dict[str, Any] = {
-            "address": place.address,
-            "dex": place.dex,
+            "address": spec.address,
+            "dex": spec.dex,
             "token0": word_address(token0, "metadata"),
             "token1": word_address(token1, "metadata"),
             "fee_pips": to_word(fee, "getFee") * _PIPS_OF_BPS,
             "reserve0": reserve0,
             "reserve1": reserve1,
         }
-        if stable != (place.venue is VenueKind.SOLIDLY_STABLE):
+        if stable != (spec.venue is VenueKind.SOLIDLY_STABLE):
             raise Unreadable("metadata tells another kind of pool")
         if not stable:
             return SolidlyVolatilePool.from_json(state)

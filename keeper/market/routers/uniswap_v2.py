@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from keeper.domain.pending import IntendedSwap, Intent, OtherStep, PendingTransaction, Step
+from keeper.domain.pending import IntendedSwap, Intent, PendingTransaction, Step, Unwrap, Wrap
 from keeper.domain.token import VenueKind
 from keeper.domain.units import Address
 from keeper.market.routers import words
@@ -67,5 +67,10 @@ def decode(factory: Factory, weth: Address, router: Address, transaction: Pendin
         recipient=recipient,
         by_balance=function.by_balance,
     )
-    steps: tuple[Step, ...] = (swap, OtherStep("unwrap")) if function.ether_out else (swap,)
+    steps: tuple[Step, ...] = (swap,)
+    if function.ether_in:
+        steps = (Wrap(weth, transaction.value, router), swap)
+    elif function.ether_out:
+        # the pairs pay the router, which unwraps all of it
+        steps = (replace(swap, recipient=router), Unwrap(weth, recipient))
     return Intent(router, function.name, steps, transaction.value, deadline)

@@ -14,6 +14,7 @@ from keeper.domain.pending import (
     PendingTransaction,
     Step,
     SwapHop,
+    Unwrap,
     Wrap,
 )
 from keeper.domain.token import VenueKind
@@ -83,15 +84,8 @@ _OF_TOKEN = {
         "pull(address,uint256)",
     )
 }
-_UNWRAPPING = {
-    selector(signature): signature[: signature.index("(")]
-    for signature in (
-        "unwrapWETH9(uint256,address)",
-        "unwrapWETH9(uint256)",
-        "unwrapWETH9WithFee(uint256,address,uint256,address)",
-        "unwrapWETH9WithFee(uint256,uint256,address)",
-    )
-}
+_UNWRAP_TO = (selector("unwrapWETH9(uint256,address)"), selector("unwrapWETH9WithFee(uint256,address,uint256,address)"))
+_UNWRAP = (selector("unwrapWETH9(uint256)"), selector("unwrapWETH9WithFee(uint256,uint256,address)"))
 _WRAP = selector("wrapETH(uint256)")
 _MULTICALL = selector("multicall(bytes[])")
 _MULTICALL_BY = selector("multicall(uint256,bytes[])")
@@ -150,10 +144,12 @@ def _other(call: _Call) -> Step:
         return OtherStep(_INERT[selected])
     if selected in _OF_TOKEN:
         return OtherStep(_OF_TOKEN[selected], words.address(data, _HEAD))
-    if selected in _UNWRAPPING:
-        return OtherStep(_UNWRAPPING[selected], call.router.weth)
+    if selected in _UNWRAP_TO:
+        return Unwrap(call.router.weth, words.address(data, _HEAD + WORD))
+    if selected in _UNWRAP:
+        return Unwrap(call.router.weth, call.transaction.sender)
     if selected == _WRAP and call.router.v2 is not None:
-        return Wrap(words.uint(data, _HEAD), call.router.address)
+        return Wrap(call.router.weth, words.uint(data, _HEAD), call.router.address)
     return OtherStep("0x" + selected.hex(), inert=False)
 
 

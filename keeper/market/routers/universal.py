@@ -16,6 +16,7 @@ from keeper.domain.pending import (
     PendingTransaction,
     Step,
     SwapHop,
+    Unwrap,
     Wrap,
 )
 from keeper.domain.token import VenueKind
@@ -155,12 +156,13 @@ def _swap(
 
 def _wrap(call: _Call, data: bytes) -> Step:
     amount = words.uint(data, WORD)
-    return Wrap(Carried.ROUTER_BALANCE if amount == CONTRACT_BALANCE else amount, call.recipient(data, 0))
+    carried = Carried.ROUTER_BALANCE if amount == CONTRACT_BALANCE else amount
+    return Wrap(call.router.weth, carried, call.recipient(data, 0))
 
 
 def _unwrap(call: _Call, data: bytes) -> Step:
     words.uint(data, WORD)
-    return OtherStep("UNWRAP_WETH", call.router.weth)
+    return Unwrap(call.router.weth, call.recipient(data, 0))
 
 
 def _of_token(call: _Call, data: bytes, *, name: str) -> Step:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 from keeper.domain.chain import Log
@@ -57,10 +56,8 @@ _DIRECTION_BITS = 12
 
 def to_pool_id(token0: Address, token1: Address, fee_pips: int, tick_spacing: int) -> Hash32:
     """The id of the pool with this key and no hooks."""
-    key = encode(
-        ["address", "address", "uint24", "int24", "address"], [token0, token1, fee_pips, tick_spacing, ZERO_ADDRESS]
-    )
-    return Hash32("0x" + keccak(key).hex())
+    words = (int(token0, 16), int(token1, 16), fee_pips, tick_spacing, 0)
+    return Hash32("0x" + keccak(b"".join(word.to_bytes(32, "big") for word in words)).hex())
 
 
 def calculate_swap_fee(protocol_fee: int, lp_fee: int) -> int:

@@ -1,4 +1,4 @@
-"""Reads PancakeSwap V3 pools."""
+"""Reads pools of Uniswap V3 and of PancakeSwap V3."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from keeper.domain.errors import InputError
+from keeper.domain.token import VenueKind
 from keeper.market.readers.answers import (
     Ask,
-    PoolPlace,
     Unreadable,
+    expect,
+    expect_tokens,
     rows,
     selector,
     to_word,
@@ -17,28 +19,34 @@ from keeper.market.readers.answers import (
     word_address,
 )
 from keeper.market.readers.ticks import check_sums, read_ticks, uniswap_v3_source
+from keeper.market.specs import PoolSpec
 from keeper.market.venues.base import Pool
 from keeper.market.venues.fields import signed
-from keeper.market.venues.uniswap_v3 import PancakeSwapV3Pool
+from keeper.market.venues.uniswap_v3 import PancakeSwapV3Pool, UniswapV3Pool
 
 _FIELDS = tuple(map(selector, ("token0()", "token1()", "fee()", "tickSpacing()", "slot0()", "liquidity()")))
 
 
-async def read(ask: Ask, places: Sequence[PoolPlace]) -> list[Pool | Unreadable]:
-    answers = rows(await ask([(place.address, call) for place in places for call in _FIELDS]), len(_FIELDS))
-    states = [_state(place, fields) for place, fields in zip(places, answers, strict=True)]
+async def read(ask: Ask, specs: Sequence[PoolSpec]) -> list[Pool | Unreadable]:
+    answers = rows(await ask([(spec.address, call) for spec in specs for call in _FIELDS]), len(_FIELDS))
+    states = [_state(spec, fields) for spec, fields in zip(specs, answers, strict=True)]
     known = [state for state in states if not isinstance(state, Unreadable)]
     ticks = iter(await read_ticks(ask, [uniswap_v3_source(state["address"], state["tick_spacing"]) for state in known]))
     return [state if isinstance(state, Unreadable) else _pool(state, next(ticks)) for state in states]
 
 
-def _state(place: PoolPlace, answers: Sequence[bytes | None]) -> dict[str, Any] | Unreadable:
+def _state(spec: PoolSpec, answers: Sequence[bytes | None]) -> dict[str, Any] | Unreadable:
     token0, token1, fee, spacing, slot0, liquidity = answers
     try:
+        if spec.venue is VenueKind.UNISWAP_V3:
+            expect_tokens((spec.token0, spec.token1), token0, token1)
+            expect(to_word(fee, "fee"), spec.fee_pips, "fee")
+            expect(to_word(spacing, "tickSpacing"), spec.tick_spacing, "tickSpacing")
         price, tick, *_ = to_words(slot0, 7, "slot0")
         return {
-            "address": place.address,
-            "dex": place.dex,
+            "venue": spec.venue,
+            "address": spec.address,
+            "dex": spec.dex,
             "token0": word_address(to_word(token0, "token0"), "token0"),
             "token1": word_address(to_word(token1, "token1"), "token1"),
             "fee_pips": to_word(fee, "fee"),
@@ -52,8 +60,9 @@ def _state(place: PoolPlace, answers: Sequence[bytes | None]) -> dict[str, Any] 
 
 
 def _pool(state: dict[str, Any], ticks: Sequence[tuple[int, int, int]]) -> Pool | Unreadable:
+    kind = UniswapV3Pool if state["venue"] is VenueKind.UNISWAP_V3 else PancakeSwapV3Pool
     try:
-        pool = PancakeSwapV3Pool.from_json({**state, "ticks": [list(row) for row in ticks]})
+        pool = kind.from_json({**state, "ticks": [list(row) for row in ticks]})
         check_sums(pool)
     except (Unreadable, InputError) as error:
         return Unreadable(str(error))

@@ -1,0 +1,306 @@
+"""From a pending transaction's steps to the pool states after it: exact, and of the pools that it touches alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from keeper.domain.pending import (
+    Amount,
+    Batch,
+    Carried,
+    IntendedSwap,
+    Intent,
+    OtherStep,
+    Settle,
+    Step,
+    SwapHop,
+    Take,
+    Unwrap,
+    Wrap,
+)
+from keeper.domain.token import VenueKind
+from keeper.domain.units import ZERO_ADDRESS, Address, Hash32
+from keeper.market.venues.base import InsufficientLiquidity, Pool
+from keeper.market.venues.concentrated import ConcentratedPool, SwapResult
+from keeper.market.venues.uniswap_v2 import UniswapV2Pool, get_amount_in
+from keeper.market.venues.uniswap_v4 import UniswapV4Pool
+
+_Kind = TypeVar("_Kind", bound=Pool)
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """What one swap paid and received, raw units."""
+
+    swap: IntendedSwap
+    amount_in: int
+    amount_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a transaction would do on the states that it was worked out for.
+
+    Attributes:
+        pools: the states after it of the pools that it touches, by key; empty with a ``reason``.
+        fills: its swaps, in order, without those that may fail and do.
+        reason: why it would revert, or why its effect cannot be told; None where it succeeds.
+        certain: with a ``reason``, whether it would revert; otherwise True.
+    """
+
+    pools: Mapping[Address, Pool]
+    fills: tuple[Fill, ...] = ()
+    reason: str | None = None
+    certain: bool = True
+
+
+def apply_intent(
+    pools: Mapping[Address, Pool], intent: Intent, *, timestamp: int, parent: Hash32 | None = None
+) -> Effect:
+    """The effect of a whole call in a block of this time on top of ``parent``.
+
+    It is taken for granted that the sender can pay and has approved the router, and that the router held nothing
+    before.
+    """
+    if intent.deadline is not None and timestamp > intent.deadline:
+        return Effect({}, reason="its deadline has passed")
+    if intent.previous_block not in (None, parent):
+        return Effect({}, reason="another block precedes", certain=parent is not None)
+    return apply_swaps(pools, intent.steps, router=intent.router, value=intent.value)
+
+
+def apply_swaps(
+    pools: Mapping[Address, Pool], steps: tuple[Step, ...], *, router: Address = ZERO_ADDRESS, value: int = 0
+) -> Effect:
+    """The effect of ``steps``, one after the other, on ``pools``, which are neither copied nor changed.
+
+    Args:
+        pools: by key.
+        router: whose balances the steps spend.
+        value: ether that the router begins with, wei.
+    """
+    run = _Run(pools, router, {ZERO_ADDRESS: value})
+    try:
+        run.all(steps)
+    except _Reverts as reverts:
+        return Effect({}, reason=str(reverts))
+    except _Unknown as unknown:
+        return Effect({}, reason=str(unknown), certain=False)
+    return Effect(run.changed, tuple(run.fills))
+
+
+class _Reverts(Exception):
+    """The transaction, or the part of it that may fail, is undone."""
+
+
+class _Unknown(Exception):
+    """What happens does not follow from the pool states."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """The state of a transaction half-way; None stands for an amount that is not known.
+
+    Attributes:
+        balances: of the router, by token; ether is the zero address.
+        deltas: what the V4 PoolManager owes the router.
+    """
+
+    pools: Mapping[Address, Pool]
+    router: Address
+    balances: dict[Address, int | None]
+    deltas: dict[Address, int | None] = field(default_factory=dict)
+    changed: dict[Address, Pool] = field(default_factory=dict)
+    fills: list[Fill] = field(default_factory=list)
+
+    def all(self, steps: tuple[Step, ...]) -> None:
+        for step in steps:
+            if isinstance(step, IntendedSwap | Batch) and step.may_fail:
+                self._try(step)
+            else:
+                self._one(step)
+
+    def _try(self, step: IntendedSwap | Batch) -> None:
+        kept = dict(self.balances), dict(self.deltas), dict(self.changed), list(self.fills)
+        try:
+            self._one(step)
+        except _Reverts:
+            self.balances, self.deltas, self.changed, self.fills = kept
+
+    def _one(self, step: Step) -> None:
+        match step:
+            case IntendedSwap():
+                self._swap(step)
+            case Batch():
+                self.all(step.steps)
+                if any(delta != 0 for delta in self.deltas.values() if delta is not None):
+                    raise _Reverts("it leaves debts to the PoolManager or claims on it")
+                self.deltas.clear()
+            case Wrap():
+                amount = self._known(self.balances, ZERO_ADDRESS) if isinstance(step.amount, Carried) else step.amount
+                held = self.balances[ZERO_ADDRESS]
+                if held is not None and held < amount:
+                    raise _Reverts("it wraps more ether than comes with it")
+                self._move(self.balances, ZERO_ADDRESS, -amount)
+                self._receive(step.token, amount, step.recipient)
+            case Unwrap():
+                held = self.balances.get(step.token, 0)
+                self.balances[step.token] = 0
+                if step.recipient == self.router:
+                    ether = self.balances[ZERO_ADDRESS]
+                    self.balances[ZERO_ADDRESS] = None if held is None or ether is None else ether + held
+            case Settle():
+                if step.amount is Carried.ROUTER_BALANCE:
+                    amount = self._known(self.balances, step.token)
+                else:
+                    amount = self._open(step.amount, step.token, -1)
+                if step.payer == self.router:
+                    self._spend(step.token, amount)
+                self._move(self.deltas, step.token, amount)
+            case Take():
+                amount = self._open(step.amount, step.token, 1)
+                self._move(self.deltas, step.token, -amount)
+                self._receive(step.token, amount, step.recipient)
+            case OtherStep():
+                if not step.inert:
+                    raise _Unknown(f"what {step.name} does is not modelled")
+                if step.token is not None:
+                    self.balances[step.token] = self.deltas[step.token] = None
+
+    def _swap(self, swap: IntendedSwap) -> None:
+        if swap.hop_limits:
+            raise _Unknown("limits of single hops are not modelled")
+        amount = self._amount(swap)
+        if amount == 0:
+            raise _Reverts("it swaps nothing")
+        try:
+            match swap.venue:
+                case VenueKind.UNISWAP_V2:
+                    paid, received = self._through_pairs(swap, amount)
+                case VenueKind.UNISWAP_V3 | VenueKind.UNISWAP_V4:
+                    paid, received = self._through_ranges(swap, amount)
+                case _:
+                    raise _Unknown(f"swaps of {swap.venue} are not modelled")
+        except InsufficientLiquidity as error:
+            raise _Reverts(f"a pool refuses: {error}") from error
+        if swap.exact_in and received < swap.limit:
+            raise _Reverts(f"it would receive {received} and wants {swap.limit}")
+        if not swap.exact_in and paid > swap.limit:
+            raise _Reverts(f"it would pay {paid} and bears {swap.limit}")
+        if swap.venue is VenueKind.UNISWAP_V4:
+            self._move(self.deltas, swap.token_in, -paid)
+            self._move(self.deltas, swap.token_out, received)
+        else:
+            if swap.payer == self.router:
+                self._spend(swap.token_in, paid)
+            self._receive(swap.token_out, received, swap.recipient)
+        self.fills.append(Fill(swap, paid, received))
+
+    def _amount(self, swap: IntendedSwap) -> int:
+        match swap.amount:
+            case Carried.ROUTER_BALANCE:
+                return self._known(self.balances, swap.token_in)
+            case Carried.ALREADY_PAID:
+                raise _Unknown("it spends what lies in a pair beyond its reserves")
+            case Carried.OPEN_DELTA:
+                token, sign = (swap.token_in, 1) if swap.exact_in else (swap.token_out, -1)
+                return self._open(swap.amount, token, sign)
+            case given:
+                return given
+
+    def _through_pairs(self, swap: IntendedSwap, amount: int) -> tuple[int, int]:
+        """V2: the routers work amounts out beforehand, unless each pair pays for what it finds."""
+        hops = swap.hops
+        amounts = [amount]
+        if not swap.exact_in:
+            for hop in reversed(hops):
+                pool = self._pool(hop, UniswapV2Pool)
+                reserve_in, reserve_out = pool.reserve0, pool.reserve1
+                if hop.token_in != pool.token0:
+                    reserve_in, reserve_out = reserve_out, reserve_in
+                amounts.insert(0, get_amount_in(amounts[0], reserve_in, reserve_out, pool.fee_pips))
+        elif not swap.by_balance:
+            for hop in hops:
+                amounts.append(self._pool(hop, UniswapV2Pool).amount_out(hop.token_in, amounts[-1]))
+        paid = received = amounts[0]
+        for number, hop in enumerate(hops):
+            pool = self._pool(hop, UniswapV2Pool)
+            amount_in = received
+            received = pool.amount_out(hop.token_in, amount_in) if swap.by_balance else amounts[number + 1]
+            self.changed[hop.pool] = pool.exchanged(hop.token_in, amount_in, received)
+        return paid, received
+
+    def _through_ranges(self, swap: IntendedSwap, amount: int) -> tuple[int, int]:
+        """V3 and V4: an exact output is asked for from the last pool on, and each then asks the one before it."""
+        limit = swap.price_limit or None
+        if swap.exact_in:
+            first: int | None = None
+            for hop in swap.hops:
+                result = self._step(hop, amount, limit)
+                first = result.amount_in if first is None else first
+                amount = result.amount_out
+            assert first is not None
+            return first, amount
+        received = None
+        for hop in reversed(swap.hops):
+            result = self._step(hop, -amount, limit)
+            if result.amount_out != amount and limit is None:
+                if swap.venue is VenueKind.UNISWAP_V4:
+                    raise _Unknown("not every V4 router fills part of an output")
+                raise _Reverts(f"{hop.pool} pays no more than {result.amount_out}")
+            received = result.amount_out if received is None else received
+            amount = result.amount_in
+        assert received is not None
+        return amount, received
+
+    def _step(self, hop: SwapHop, amount: int, limit: int | None) -> SwapResult:
+        """One pool's swap; ``amount`` is negative for an output."""
+        pool: ConcentratedPool = self._pool(hop, ConcentratedPool)
+        if amount == 0:
+            raise _Reverts("nothing is left to swap")
+        if hop.v4_key is not None and not isinstance(pool, UniswapV4Pool):
+            raise _Unknown(f"{hop.pool} is no V4 pool")
+        result = pool.swap(hop.token_in == pool.token0, amount, limit)
+        if result.amount_in == 0:
+            # a V3 router's callback insists on paying, and a price that moves through nothing is worth no guess
+            raise _Reverts(f"{hop.pool} has no liquidity to swap through")
+        self.changed[hop.pool] = pool.after(result)
+        return result
+
+    def _pool(self, hop: SwapHop, kind: type[_Kind]) -> _Kind:
+        pool = self.changed.get(hop.pool) or self.pools.get(hop.pool)
+        if not isinstance(pool, kind):
+            raise _Unknown(f"pool {hop.pool} is not in the book")
+        return pool
+
+    def _known(self, amounts: dict[Address, int | None], token: Address) -> int:
+        amount = amounts.get(token, 0)
+        if amount is None:
+            raise _Unknown(f"how much of {token} there is then is not modelled")
+        return amount
+
+    def _open(self, amount: Amount, token: Address, sign: int) -> int:
+        """``amount``, or the whole credit (``sign`` 1) or debt (-1) with the PoolManager."""
+        if not isinstance(amount, Carried):
+            return amount
+        delta = sign * self._known(self.deltas, token)
+        if delta < 0:
+            raise _Reverts(f"it takes a debt of {token} for a credit, or a credit for a debt")
+        return delta
+
+    def _spend(self, token: Address, amount: int) -> None:
+        held = self.balances.get(token, 0)
+        if held is not None and held < amount:
+            raise _Unknown(f"the router pays {amount} of {token} and got {held}")
+        self._move(self.balances, token, -amount)
+
+    def _receive(self, token: Address, amount: int, recipient: Address) -> None:
+        if recipient == self.router:
+            self._move(self.balances, token, amount)
+
+    @staticmethod
+    def _move(amounts: dict[Address, int | None], token: Address, change: int) -> None:
+        held = amounts.get(token, 0)
+        amounts[token] = None if held is None else held + change
