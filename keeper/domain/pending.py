@@ -109,9 +109,18 @@ class IntendedSwap:
 
 @dataclass(frozen=True, slots=True)
 class Wrap:
-    """Ether of the router becomes wrapped ether of ``recipient``."""
+    """Ether of the router becomes wrapped ether, ``token``, of ``recipient``."""
 
+    token: Address
     amount: Amount
+    recipient: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Unwrap:
+    """All wrapped ether of the router becomes ether of ``recipient``."""
+
+    token: Address
     recipient: Address
 
 
@@ -156,7 +165,7 @@ class Batch:
     may_fail: bool = False
 
 
-Step = IntendedSwap | Wrap | Settle | Take | OtherStep | Batch
+Step = IntendedSwap | Wrap | Unwrap | Settle | Take | OtherStep | Batch
 
 
 @dataclass(frozen=True, slots=True)

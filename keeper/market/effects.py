@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from keeper.domain.pending import (
     Amount,
@@ -25,9 +24,6 @@ from keeper.domain.units import ZERO_ADDRESS, Address, Hash32
 from keeper.market.venues.base import InsufficientLiquidity, Pool
 from keeper.market.venues.concentrated import ConcentratedPool, SwapResult
 from keeper.market.venues.uniswap_v2 import UniswapV2Pool, get_amount_in
-from keeper.market.venues.uniswap_v4 import UniswapV4Pool
-
-_Kind = TypeVar("_Kind", bound=Pool)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,17 +212,17 @@ class _Run:
         amounts = [amount]
         if not swap.exact_in:
             for hop in reversed(hops):
-                pool = self._pool(hop, UniswapV2Pool)
+                pool = self._pair(hop)
                 reserve_in, reserve_out = pool.reserve0, pool.reserve1
                 if hop.token_in != pool.token0:
                     reserve_in, reserve_out = reserve_out, reserve_in
                 amounts.insert(0, get_amount_in(amounts[0], reserve_in, reserve_out, pool.fee_pips))
         elif not swap.by_balance:
             for hop in hops:
-                amounts.append(self._pool(hop, UniswapV2Pool).amount_out(hop.token_in, amounts[-1]))
+                amounts.append(self._pair(hop).amount_out(hop.token_in, amounts[-1]))
         paid = received = amounts[0]
         for number, hop in enumerate(hops):
-            pool = self._pool(hop, UniswapV2Pool)
+            pool = self._pair(hop)
             amount_in = received
             received = pool.amount_out(hop.token_in, amount_in) if swap.by_balance else amounts[number + 1]
             self.changed[hop.pool] = pool.exchanged(hop.token_in, amount_in, received)
@@ -257,11 +253,9 @@ class _Run:
 
     def _step(self, hop: SwapHop, amount: int, limit: int | None) -> SwapResult:
         """One pool's swap; ``amount`` is negative for an output."""
-        pool: ConcentratedPool = self._pool(hop, ConcentratedPool)
+        pool = self._ranges(hop)
         if amount == 0:
             raise _Reverts("nothing is left to swap")
-        if hop.v4_key is not None and not isinstance(pool, UniswapV4Pool):
-            raise _Unknown(f"{hop.pool} is no V4 pool")
         result = pool.swap(hop.token_in == pool.token0, amount, limit)
         if result.amount_in == 0:
             # a V3 router's callback insists on paying, and a price that moves through nothing is worth no guess
@@ -269,9 +263,15 @@ class _Run:
         self.changed[hop.pool] = pool.after(result)
         return result
 
-    def _pool(self, hop: SwapHop, kind: type[_Kind]) -> _Kind:
+    def _pair(self, hop: SwapHop) -> UniswapV2Pool:
         pool = self.changed.get(hop.pool) or self.pools.get(hop.pool)
-        if not isinstance(pool, kind):
+        if not isinstance(pool, UniswapV2Pool):
+            raise _Unknown(f"pool {hop.pool} is not in the book")
+        return pool
+
+    def _ranges(self, hop: SwapHop) -> ConcentratedPool:
+        pool = self.changed.get(hop.pool) or self.pools.get(hop.pool)
+        if not isinstance(pool, ConcentratedPool):
             raise _Unknown(f"pool {hop.pool} is not in the book")
         return pool
 
