@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -12,33 +12,57 @@ from keeper.domain.chain import BlockEvent, BlockHeader, Log
 from keeper.domain.errors import InputError, OrionError
 from keeper.domain.token import Token
 from keeper.domain.units import Address, Hash32
-from keeper.market.loader import PoolSpec, load_pools
+from keeper.market.difference import Difference, compare
+from keeper.market.loader import load_pools
 from keeper.market.node import Node
-from keeper.market.venues.base import Pool
+from keeper.market.specs import PoolSpec
+from keeper.market.venues.base import Pool, ReadAgain
+from keeper.market.venues.multi import MultiTokenPool
 
 
 class ReorgTooDeep(OrionError):
     """A reorg displaces blocks that the book can no longer undo; the pools have to be read afresh."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A pool whose events do not tell its state: it is out of ``pools`` until it is read from the chain.
+
+    Attributes:
+        reason: what the last event did not tell.
+    """
+
+    spec: PoolSpec
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Quarantined:
+    reason: str
+
+
+_Place = Pool | Unread | _Quarantined | None
+"""Where a pool is: in the book, waiting to be read, in quarantine, or unknown."""
+
+
 @dataclass(slots=True)
 class _Entry:
-    """What undoing one block takes: the header before it and the pools that it changed or put in quarantine."""
+    """What undoing one block takes: the header before it, and where each pool was that it concerned."""
 
     block: Hash32
     parent: BlockHeader
-    pools: dict[Address, Pool]
-    quarantined: set[Address]
+    places: dict[Address, _Place]
 
 
 class Book:
-    """Exact pool states at ``header``.
+    """Exact pool states at ``header``; pools are named by their `Pool.key`.
 
     Args:
         pools: states at the end of the block ``header``.
         journal_depth: how many of the newest blocks can be undone.
 
     Attributes:
+        unread: pools that an event said too little about; `restore` takes them back.
         quarantined: pools taken out of ``pools`` because their state is not certain, with the reason.
     """
 
@@ -51,9 +75,18 @@ class Book:
         journal_depth: int = 64,
     ) -> None:
         self._pools = dict(pools)
+        self._unread: dict[Address, Unread] = {}
         self._quarantined: dict[Address, str] = {}
+        self._tripped: set[Address] = set()
         self._journal: deque[_Entry] = deque(maxlen=journal_depth)
+        # since the last event, outside of any block
+        self._moved: dict[Address, Pool | None] = {}
+        self._held: dict[tuple[Address, bytes], Address] = {}
+        self._holders: set[Address] = set()
+        for pool in self._pools.values():
+            self._index(pool)
         self.pools: Mapping[Address, Pool] = MappingProxyType(self._pools)
+        self.unread: Mapping[Address, Unread] = MappingProxyType(self._unread)
         self.quarantined: Mapping[Address, str] = MappingProxyType(self._quarantined)
         self.tokens: Mapping[Address, Token] = MappingProxyType(dict(tokens))
         self.header = header
@@ -61,10 +94,13 @@ class Book:
     def apply(self, event: BlockEvent) -> frozenset[Address]:
         """Undo what the event displaces, then add its block.
 
-        Logs of unknown pools are ignored. A log that a known pool cannot make sense of puts the pool in quarantine.
+        A log goes to the pool at its address, or to the one that its second topic names in the contract that holds
+        it; logs of unknown pools are ignored. One that does not tell all that it changed makes its pool wait to be
+        read, and one that a pool cannot make sense of puts it in quarantine.
 
         Returns:
-            The pools whose state is now another one, those that left for quarantine or came back from it included.
+            The pools whose state is now another one than after the last event, those that left and those that came
+            back included.
 
         Raises:
             ReorgTooDeep: the event displaces more blocks than the journal holds.
@@ -72,35 +108,97 @@ class Book:
             In both cases the book is as it was.
         """
         self._check(event)
-        before: dict[Address, Pool | None] = {}
+        before, self._moved = self._moved, {}
         for _ in event.reverted:
             self._undo(self._journal.pop(), before)
-        entry = _Entry(block=event.header.hash, parent=self.header, pools={}, quarantined=set())
+        entry = _Entry(block=event.header.hash, parent=self.header, places={})
+        pools, unread, holders = self._pools, self._unread, self._holders
         for log in event.logs:
-            pool = self._pools.get(log.address)
-            if pool is not None:
-                self._apply_log(pool, log, entry)
+            address = log.address
+            if address in pools or address in unread:
+                self._apply_log(address, log, entry)
+            elif address in holders and len(log.topics) > 1:
+                key = self._held.get((address, log.topics[1]))
+                if key is not None:
+                    self._apply_log(key, log, entry)
         self._journal.append(entry)
         self.header = event.header
-        for address, pool in entry.pools.items():
-            before.setdefault(address, pool)
-        return frozenset(address for address, pool in before.items() if self._pools.get(address) != pool)
+        for key, place in entry.places.items():
+            before.setdefault(key, _pool_of(place))
+        return frozenset(key for key, pool in before.items() if pools.get(key) != pool)
 
-    async def check(self, node: Node, sample: int, *, seed: int | None = None) -> frozenset[Address]:
-        """Compare ``sample`` pools, drawn at random, with the chain at the head, and quarantine those that differ.
+    def restore(self, read: Iterable[Pool], header: BlockHeader) -> list[Difference]:
+        """Take states that were read at the end of ``header``: of new pools, of those that wait to be read, and of
+        those whose rates moved without an event.
+
+        A pool that an event concerned since then is left as it is, and so is one in quarantine. The next `apply`
+        names the pools whose state changed.
 
         Returns:
-            The pools that left for quarantine.
+            How pools of the book differ from what was read by more than moves without an event; they are now in
+            quarantine.
+
+        Raises:
+            InputError: the block is none of those that the book can go back to.
+        """
+        later: set[Address] = set()
+        entry: _Entry | None = None
+        for known in reversed(self._journal):
+            if known.block == header.hash:
+                entry = known
+                break
+            later.update(known.places)
+        else:
+            oldest = self._journal[0].parent if self._journal else self.header
+            if header.hash != oldest.hash:
+                raise InputError("header", header.hash, "Read the pools at a block that the book has.")
+        differences: list[Difference] = []
+        for pool in read:
+            key = pool.key
+            ours = self._pools.get(key)
+            if key in later or key in self._quarantined or ours == pool:
+                continue
+            difference = None if ours is None else compare(ours, pool, header)
+            if difference is not None:
+                differences.append(difference)
+                continue
+            if entry is not None:
+                entry.places.setdefault(key, ours or self._unread.get(key))
+            self._moved.setdefault(key, ours)
+            self._put(key, pool)
+        self._trip(differences)
+        return differences
+
+    def drifting(self) -> list[PoolSpec]:
+        """The pools whose rates move without an event."""
+        return [PoolSpec.of(pool) for pool in self._pools.values() if isinstance(pool, MultiTokenPool) and pool.drifts]
+
+    async def check(self, node: Node, sample: int, *, seed: int | None = None) -> list[Difference]:
+        """Compare ``sample`` pools, drawn at random, with the chain at the head, and quarantine those that differ.
+
+        What moves without an event, such as the rates of a pool, does not count as a difference. The book may go on
+        to later blocks meanwhile: a state that was wrong stays wrong.
+
+        Raises:
+            ComponentError: the node is unwell.
+            RpcError: the node refuses to answer, for example because the block is no longer part of its chain.
         """
         drawn = random.Random(seed).sample(sorted(self._pools), min(sample, len(self._pools)))
-        ours = {address: self._pools[address] for address in drawn}
+        ours = {key: self._pools[key] for key in drawn}
         header = self.header
         theirs = await load_pools(node, [PoolSpec.of(pool) for pool in ours.values()], header)
-        different = frozenset(address for address, pool in ours.items() if theirs.get(address) != pool)
-        for address in different & self._pools.keys():
-            del self._pools[address]
-            self._quarantined[address] = f"differs from the chain at block {header.number}"
-        return different
+        found = [compare(pool, theirs.get(key), header) for key, pool in ours.items()]
+        differences = [difference for difference in found if difference is not None]
+        self._trip(differences)
+        return differences
+
+    def _trip(self, differences: Iterable[Difference]) -> None:
+        for difference in differences:
+            key = difference.key
+            if key in self._pools or key in self._unread:
+                self._moved.setdefault(key, self._pools.get(key))
+                self._put(key, _Quarantined(str(difference)))
+                self._tripped.add(key)
 
     def _check(self, event: BlockEvent) -> None:
         reverted: Sequence[Hash32] = event.reverted
@@ -118,25 +216,56 @@ class Book:
         if header.parent_hash != parent.hash or header.number != parent.number + 1:
             raise InputError("event.header.parent_hash", header.parent_hash, f"The book is at block {parent.hash}.")
 
-    def _apply_log(self, pool: Pool, log: Log, entry: _Entry) -> None:
-        address = pool.address
-        try:
-            changed = pool.apply(log)
-        except InputError as error:
-            entry.pools.setdefault(address, self._pools.pop(address))
-            entry.quarantined.add(address)
-            self._quarantined[address] = f"block {log.block_number}, log {log.log_index}: {error}"
+    def _apply_log(self, key: Address, log: Log, entry: _Entry) -> None:
+        pool = self._pools.get(key)
+        if pool is None:
+            # what it changes is unknown: a state that was read before it is of no use
+            if key in self._unread:
+                entry.places.setdefault(key, self._unread[key])
             return
-        if changed is not pool:
-            entry.pools.setdefault(address, pool)
-            self._pools[address] = changed
+        place: Pool | Unread | _Quarantined
+        try:
+            place = pool.apply(log)
+        except ReadAgain as error:
+            place = Unread(PoolSpec.of(pool), f"{_place_of(log)}: {error}")
+        except InputError as error:
+            place = _Quarantined(f"{_place_of(log)}: {error}")
+        if place is not pool:
+            entry.places.setdefault(key, pool)
+            self._put(key, place)
 
     def _undo(self, entry: _Entry, before: dict[Address, Pool | None]) -> None:
         self.header = entry.parent
-        for address in entry.quarantined:
-            del self._quarantined[address]
-        for address, pool in entry.pools.items():
+        for key, place in entry.places.items():
             # a pool that differed from the chain was wrong before this block as well, and stays out
-            if address not in self._quarantined:
-                before.setdefault(address, self._pools.get(address))
-                self._pools[address] = pool
+            if key not in self._tripped:
+                before.setdefault(key, self._pools.get(key))
+                self._put(key, place)
+
+    def _put(self, key: Address, place: _Place) -> None:
+        self._unread.pop(key, None)
+        self._quarantined.pop(key, None)
+        if isinstance(place, Unread):
+            self._unread[key] = place
+        elif isinstance(place, _Quarantined):
+            self._quarantined[key] = place.reason
+        elif place is not None:
+            if key not in self._pools:
+                self._index(place)
+            self._pools[key] = place
+            return
+        self._pools.pop(key, None)
+
+    def _index(self, pool: Pool) -> None:
+        holder = pool.holder
+        if holder is not None:
+            self._held[holder] = pool.key
+            self._holders.add(holder[0])
+
+
+def _pool_of(place: _Place) -> Pool | None:
+    return None if isinstance(place, Unread | _Quarantined) else place
+
+
+def _place_of(log: Log) -> str:
+    return f"block {log.block_number}, log {log.log_index}"

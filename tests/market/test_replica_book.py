@@ -140,7 +140,7 @@ async def test_after_real_trades_and_liquidity_changes_the_book_is_the_chain(mar
     assert minted
 
     # read afresh, every pool is the same
-    assert await market.book.check(market.node, len(market.book.pools)) == frozenset()
+    assert await market.book.check(market.node, len(market.book.pools)) == []
     specs = [PoolSpec.of(pool) for pool in market.book.pools.values()]
     assert await load_pools(market.node, specs, market.book.header) == dict(market.book.pools)
 
@@ -149,7 +149,7 @@ async def test_after_real_trades_and_liquidity_changes_the_book_is_the_chain(mar
     await market.node.request("anvil_reorg", depth, [])
     await market.follow()
     assert dict(market.book.pools) == start
-    assert await market.book.check(market.node, 20, seed=1) == frozenset()
+    assert await market.book.check(market.node, 20, seed=1) == []
 
 
 async def mint(market: Market, random: Random, pool: UniswapV3Pool) -> tuple[int, int]:
@@ -195,12 +195,20 @@ async def test_a_pool_that_differs_from_the_chain_is_found_and_stays_out(market:
     book = Book({**market.book.pools, victim.address: lying}, {}, market.book.header)
     await market.node.request("evm_mine")
     book.apply(await anext(market.feed))
-    assert await book.check(market.node, len(book.pools)) == {victim.address}
+    (difference,) = await book.check(market.node, len(book.pools))
+    rows = [
+        (victim.tick_indices[0], str(victim.liquidity_net[0]), str(pool.liquidity_gross[0])) for pool in (lying, victim)
+    ]
+    assert (difference.key, difference.block) == (victim.key, book.header.number)
+    assert tuple(map(tuple, difference.ours["ticks"])) == (rows[0],)
+    assert difference.theirs is not None
+    assert tuple(map(tuple, difference.theirs["ticks"])) == (rows[1],)
+    assert difference.ours.keys() == difference.theirs.keys() == {"ticks"}
     assert victim.address not in book.pools
     assert "differs from the chain" in book.quarantined[victim.address]
     await market.node.request("anvil_reorg", 1, [])
     async with asyncio.timeout(BOUND):
-        assert book.apply(await anext(market.feed)) == frozenset()
+        assert book.apply(await anext(market.feed)) == {victim.key}, "the search is told that it left"
     assert victim.address not in book.pools, "undoing a block does not prove the pool right"
     assert len(book.pools) == len(market.book.pools) - 1
 

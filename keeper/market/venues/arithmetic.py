@@ -16,6 +16,10 @@ def uint256(value: int) -> int:
     return value
 
 
+def is_power_of_ten(value: int) -> bool:
+    return value > 0 and value == 10 ** (len(str(value)) - 1)
+
+
 def div_up(numerator: int, denominator: int) -> int:
     return -(-numerator // denominator)
 

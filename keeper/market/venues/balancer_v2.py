@@ -49,6 +49,10 @@ class BalancerV2Pool(MultiTokenPool):
     balances: tuple[int, ...]
 
     @property
+    def holder(self) -> tuple[Address, bytes]:
+        return self.vault, bytes.fromhex(self.pool_id[2:])
+
+    @property
     def fee_pips(self) -> int:
         return div_up(self.swap_fee * FEE_DENOMINATOR, fp.ONE)
 

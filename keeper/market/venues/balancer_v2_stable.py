@@ -8,12 +8,13 @@ the state's block and have to be read again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Self
 
 from keeper.domain.token import VenueKind
 from keeper.market.venues import fixed_point as fp
+from keeper.market.venues.arithmetic import is_power_of_ten
 from keeper.market.venues.balancer_v2 import BalancerV2Pool, read_common
 from keeper.market.venues.base import InsufficientLiquidity
 from keeper.market.venues.fields import read_int
@@ -47,6 +48,15 @@ class BalancerV2StablePool(BalancerV2Pool):
     @property
     def venue(self) -> VenueKind:
         return VenueKind.BALANCER_V2_STABLE
+
+    @property
+    def drifts(self) -> bool:
+        """Whether a token has a rate: a factor that is no power of ten."""
+        return any(not is_power_of_ten(factor) for factor in self.scaling_factors)
+
+    def drifted(self, fresh: Self) -> Self:
+        """With the rates and the amplification of ``fresh``."""
+        return replace(self, scaling_factors=fresh.scaling_factors, amplification=fresh.amplification)
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -26,6 +26,12 @@ class Pool(Protocol):
         ...
 
     @property
+    def holder(self) -> tuple[Address, bytes] | None:
+        """The contract whose events name the pool by an id as their second topic, and the id; None where there is
+        none. Events at the pool's own address concern it either way."""
+        ...
+
+    @property
     def venue(self) -> VenueKind: ...
     @property
     def dex(self) -> str:
@@ -79,6 +85,10 @@ class Pool(Protocol):
         ...
 
     def to_json(self) -> dict[str, Any]: ...
+
+
+class ReadAgain(InputError):
+    """An event of the pool that changed more than it tells: its state has to be read from the chain."""
 
 
 class InsufficientLiquidity(ArithmeticError):

@@ -88,6 +88,10 @@ class ConcentratedPool(ABC):
         return self.address
 
     @property
+    def holder(self) -> tuple[Address, bytes] | None:
+        return None
+
+    @property
     @abstractmethod
     def venue(self) -> VenueKind: ...
 

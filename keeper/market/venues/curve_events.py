@@ -10,6 +10,7 @@ from eth_utils.crypto import keccak
 
 from keeper.domain.chain import Log
 from keeper.domain.errors import InputError
+from keeper.market.venues.base import ReadAgain
 from keeper.market.venues.fields import signed, words
 
 
@@ -58,7 +59,7 @@ def read_change(log: Log, coins: int, *, ng: bool) -> Change | None:
             raise InputError("log.data", fee, "A fee is below 10^10.")
         return Change(fees=(fee, second))
     if topic in _UNTOLD:
-        raise InputError("log", "0x" + topic.hex(), "The event does not tell what it changed. Read the pool again.")
+        raise ReadAgain("log", "0x" + topic.hex(), "The event does not tell what it changed. Read the pool again.")
     for name, sign, scalars in (
         ("AddLiquidity", 1, 2),
         ("RemoveLiquidity", -1, 1),

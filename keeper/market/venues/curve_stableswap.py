@@ -18,8 +18,8 @@ from keeper.domain.errors import InputError
 from keeper.domain.swap_detail import CurveCoins, CurveInterface
 from keeper.domain.token import VenueKind
 from keeper.domain.units import to_address
-from keeper.market.venues.arithmetic import div_up, least_input, uint256
-from keeper.market.venues.base import InsufficientLiquidity
+from keeper.market.venues.arithmetic import div_up, is_power_of_ten, least_input, uint256
+from keeper.market.venues.base import InsufficientLiquidity, ReadAgain
 from keeper.market.venues.curve_events import Change, read_change
 from keeper.market.venues.curve_math import get_d, get_y
 from keeper.market.venues.fields import FEE_DENOMINATOR as PIPS
@@ -89,6 +89,15 @@ class CurveStableSwapPool(MultiTokenPool):
     def fee_pips(self) -> int:
         """The fee near the peg, rounded up to millionths; it is taken from the output."""
         return div_up(self.fee * PIPS, FEE_DENOMINATOR)
+
+    @property
+    def drifts(self) -> bool:
+        """Whether a coin has a rate of its own: one that is no power of ten."""
+        return any(not is_power_of_ten(rate) for rate in self.rates)
+
+    def drifted(self, fresh: Self) -> Self:
+        """With the rates and the amplification of ``fresh``."""
+        return replace(self, rates=fresh.rates, amplification=fresh.amplification)
 
     def apply(self, log: Log) -> Self:
         """The state after an exchange, a deposit, a withdrawal or a new fee.
@@ -209,10 +218,10 @@ class CurveStableSwapPool(MultiTokenPool):
         try:
             gross, charged = self._swap(i, j, dx)
         except InsufficientLiquidity as error:
-            raise InputError("log.data", dx, f"The state is not the pool's: {error}. Read it again.") from error
+            raise ReadAgain("log.data", dx, f"The state is not the pool's: {error}. Read it again.") from error
         paid = (gross - charged) * _PRECISION // self.rates[j]
         if paid != dy:
-            raise InputError("log.data", dy, f"The state pays {paid}: rates or A moved. Read the pool again.")
+            raise ReadAgain("log.data", dy, f"The state pays {paid}: rates or A moved. Read the pool again.")
         kept = charged * self.admin_fee // FEE_DENOMINATOR * _PRECISION // self.rates[j]
         return self._with_balances({i: dx, j: -dy - kept})
 

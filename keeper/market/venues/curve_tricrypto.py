@@ -20,7 +20,7 @@ from keeper.domain.swap_detail import CurveCoins, CurveInterface
 from keeper.domain.token import VenueKind
 from keeper.domain.units import to_address
 from keeper.market.venues.arithmetic import div_up, least_input, uint256
-from keeper.market.venues.base import InsufficientLiquidity
+from keeper.market.venues.base import InsufficientLiquidity, ReadAgain
 from keeper.market.venues.fields import FEE_DENOMINATOR as PIPS
 from keeper.market.venues.fields import MAX_UINT128, read, read_int, read_text
 from keeper.market.venues.multi import MultiTokenPool, read_ints, read_token_list
@@ -90,7 +90,7 @@ class CurveTricryptoPool(MultiTokenPool):
         """The same object for what concerns the shares or other contracts; `InputError` for all else."""
         if log.address != self.address or not log.topics or log.topics[0] in _HARMLESS:
             return self
-        raise InputError(
+        raise ReadAgain(
             "log", "0x" + log.topics[0].hex(), "The event does not tell the new prices. Read the pool again."
         )
 

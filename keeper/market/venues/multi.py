@@ -37,6 +37,10 @@ class MultiTokenPool(ABC):
         return self.address
 
     @property
+    def holder(self) -> tuple[Address, bytes] | None:
+        return None
+
+    @property
     @abstractmethod
     def venue(self) -> VenueKind: ...
 
@@ -86,6 +90,15 @@ class MultiTokenPool(ABC):
         """What a swap needs beside the pool's address; ``token_out`` may be left out where there are two tokens."""
         i = self.index(token_in, "token_in")
         return self._get_detail(i, self._other(i, token_out, "token_out"))
+
+    @property
+    def drifts(self) -> bool:
+        """Whether parts of the state, such as rates, move without an event."""
+        return False
+
+    def drifted(self, fresh: Self) -> Self:  # noqa: ARG002
+        """This state with what moves without an event as in ``fresh``, a later reading of the pool."""
+        return self
 
     def pair(self, token_a: Address, token_b: Address) -> PairView:
         """The pool as one of these two tokens alone."""
@@ -160,6 +173,10 @@ class PairView:
     def key(self) -> Address:
         """That of the whole pool, so all its pairs have the same."""
         return self.pool.key
+
+    @property
+    def holder(self) -> tuple[Address, bytes] | None:
+        return self.pool.holder
 
     @property
     def venue(self) -> VenueKind:

@@ -47,6 +47,10 @@ class _SolidlyPool(ABC):
         return self.address
 
     @property
+    def holder(self) -> tuple[Address, bytes] | None:
+        return None
+
+    @property
     @abstractmethod
     def venue(self) -> VenueKind: ...
 

@@ -66,6 +66,10 @@ class UniswapV2Pool:
         return self.address
 
     @property
+    def holder(self) -> tuple[Address, bytes] | None:
+        return None
+
+    @property
     def venue(self) -> VenueKind:
         return VenueKind.UNISWAP_V2
 

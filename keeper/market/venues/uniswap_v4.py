@@ -117,6 +117,10 @@ class UniswapV4Pool(ConcentratedPool):
         return Address(self.pool_id)
 
     @property
+    def holder(self) -> tuple[Address, bytes]:
+        return self.address, bytes.fromhex(self.pool_id[2:])
+
+    @property
     def venue(self) -> VenueKind:
         return VenueKind.UNISWAP_V4
 
