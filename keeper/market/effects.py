@@ -57,8 +57,8 @@ def apply_intent(
 ) -> Effect:
     """The effect of a whole call in a block of this time on top of ``parent``.
 
-    It is taken for granted that the sender can pay and has approved the router, and that the router held nothing
-    before.
+    It is taken for granted that the sender can pay, has approved the router and gives enough gas, and that the router
+    held nothing before.
     """
     if intent.deadline is not None and timestamp > intent.deadline:
         return Effect({}, reason="its deadline has passed")
