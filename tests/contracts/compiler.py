@@ -50,7 +50,12 @@ def read_sources(folder: Path, prefix: str = "") -> dict[str, str]:
 
 
 def executor_sources() -> dict[str, str]:
-    return read_sources(CONTRACTS)
+    """All but the adapter's, whose names say so."""
+    return {name: text for name, text in read_sources(CONTRACTS).items() if "adapter" not in name.lower()}
+
+
+def adapter_sources() -> dict[str, str]:
+    return {name: text for name, text in read_sources(CONTRACTS).items() if "adapter" in name.lower()}
 
 
 def compile_sources(sources: Mapping[str, str], *, quick: bool = False) -> dict[str, Compiled]:
