@@ -25,7 +25,7 @@ TRADER = TRADERS[0]
 RATE = 1_050_000_000_000_000_000
 
 
-def _answers(value: int) -> bytes:
+def answers(value: int) -> bytes:
     """Init code of a contract that answers every call with one word."""
     runtime = b"\x7f" + value.to_bytes(32, "big") + bytes.fromhex("60005260206000f3")
     return b"\x60" + bytes([len(runtime)]) + bytes.fromhex("80600b6000396000f3") + b"" + runtime
@@ -47,7 +47,7 @@ def artifacts(replica: RunningReplica) -> Artifacts:
 def build(replica: RunningReplica) -> BalancerSite:
     chain, code = Chain(replica), artifacts(replica)
     token = {symbol: entry["address"] for symbol, entry in replica.tokens.items()}
-    no_fees, rate = chain.create(_answers(0)), chain.create(_answers(RATE))
+    no_fees, rate = chain.create(answers(0)), chain.create(answers(RATE))
     for symbol in ("USDC", "WETH", "DAI", "LINK"):
         chain.execute(token[symbol], "approve(address,uint256)", BALANCER_VAULT, _UNLIMITED, sender=TRADER)
 
