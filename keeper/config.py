@@ -57,7 +57,15 @@ class Settings(BaseSettings):
     weth: Address = Field(Address("0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2"), description="wrapped native coin")
     min_profit_wei: int = Field(10**14, ge=0, description="smallest net profit worth sending, wei")
     max_gas_share_bps: int = Field(5_000, ge=0, le=10_000, description="gas cost at most this share of gross")
-    bid_bps: int = Field(2_000, ge=0, lt=10_000, description="share of the profit after base fee bid to the builder")
+    bid_bps: int = Field(2_000, ge=0, lt=10_000, description="share of the profit bid to the builder, basis points")
+    builder_payment: Literal["priority_fee", "coinbase"] = Field(
+        "priority_fee",
+        description="pay the bid by gas price, of what the base fee leaves; or to the block's fee recipient within the "
+        "transaction, of the profit before gas",
+    )
+    parent_guard: bool = Field(False, description="let a transaction run only on the block it was proven on")
+    access_list: bool = Field(True, description="declare what a transaction touches where that saves gas")
+    dodo_pools: tuple[Address, ...] = Field((), description="DODO pools that may lend, beside the known ones")
     max_loan_wei: int = Field(10_000 * 10**18, gt=0, description="largest loan of one trade, wei")
     max_reverts: int = Field(3, gt=0, description="reverted transactions in a row that stop trading")
     max_plans_per_block: int = Field(8, gt=0, description="transactions sent for one block")
@@ -72,6 +80,11 @@ class Settings(BaseSettings):
     @classmethod
     def _checksummed(cls, value: object) -> object:
         return None if value is None else to_address(value, "address")
+
+    @field_validator("dodo_pools", mode="before")
+    @classmethod
+    def _all_checksummed(cls, value: object) -> object:
+        return [to_address(one, "address") for one in value] if isinstance(value, list | tuple) else value
 
     @model_validator(mode="after")
     def _replica_mode_stays_home(self) -> Self:

@@ -7,7 +7,7 @@ import getpass
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +19,15 @@ from keeper.controls import Controls
 from keeper.discovery.search.engine import LoopSearch
 from keeper.discovery.strategies import build
 from keeper.domain.errors import ComponentError, InputError
+from keeper.domain.token import VenueKind
 from keeper.domain.units import Wei
+from keeper.execution.access_list import CHARGED_BY_BYTE, AccessLists
 from keeper.execution.codec import encode
 from keeper.execution.deployment import Deployment, executor_abi, load_deployment, read_deployment
 from keeper.execution.executor import AtomicExecution
 from keeper.execution.flashbots_backend import FlashbotsRelays
 from keeper.execution.kill_switch import KillSwitch
+from keeper.execution.lenders import lenders_of
 from keeper.execution.nonce import NonceLeases
 from keeper.execution.planner import Planner
 from keeper.execution.relays import BundleRelays, RelayAccount, Relays
@@ -36,6 +39,7 @@ from keeper.feeds.blocks import BlockFeed
 from keeper.market.book import Book, ReorgTooDeep
 from keeper.market.loader import load_pools, read_pool_specs, read_token_list
 from keeper.market.node import Node, RpcError
+from keeper.market.specs import PoolSpec
 from keeper.orchestrator import Orchestrator
 from keeper.outbox import Outbox
 from keeper.risk.gate import RiskGate
@@ -160,7 +164,7 @@ async def trade(settings: Settings, stores: Stores, chain: Chain, *, blocks: int
             strategies=build(settings.strategies),
             rules=Rules(settings.weth, Wei(settings.min_profit_wei), settings.max_gas_share_bps),
             gate=RiskGate(settings.max_loan_wei, settings.max_reverts),
-            execution=await _execution(stack, settings, chain, deployment, node, kill_switch),
+            execution=await _execution(stack, settings, chain, deployment, node, kill_switch, specs),
             treasurer=treasurer,
             outbox=Outbox(recorder),
             bus=bus,
@@ -233,6 +237,7 @@ async def _execution(
     deployment: Deployment,
     node: Node,
     kill_switch: KillSwitch,
+    specs: Sequence[PoolSpec],
 ) -> AtomicExecution:
     executor = deployment.executor
     operator = deployment.operator
@@ -260,11 +265,18 @@ async def _execution(
         account=account,
     )
     stack.push_async_callback(signer.close)
+    lists_pay = settings.access_list and settings.chain_id not in CHARGED_BY_BYTE
     return AtomicExecution(
         executor=executor,
         token=settings.weth,
         encode=encode,
-        planner=Planner(node, chain_id=settings.chain_id, weth=settings.weth),
+        planner=Planner(
+            node,
+            chain_id=settings.chain_id,
+            weth=settings.weth,
+            lenders=lenders_of(settings.chain_id, dodo_pools=settings.dodo_pools),
+            flash_pools=[spec for spec in specs if spec.venue is VenueKind.UNISWAP_V3],
+        ),
         simulator=Simulator(
             node,
             operator=operator,
@@ -279,6 +291,9 @@ async def _execution(
         tracker=Tracker(node, executor=executor, token=settings.weth, decoder=decoder, depth=settings.journal_depth),
         bid_bps=settings.bid_bps,
         min_net=settings.min_profit_wei,
+        pay_coinbase=settings.builder_payment == "coinbase",
+        parent_guard=settings.parent_guard,
+        access_lists=AccessLists(node, operator=operator, executor=executor) if lists_pay else None,
     )
 
 

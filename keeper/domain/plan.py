@@ -6,7 +6,12 @@ from dataclasses import dataclass
 
 from keeper.domain.opportunity import Opportunity
 from keeper.domain.token import LenderKind
-from keeper.domain.units import Address, Wei
+from keeper.domain.units import Address, Hash32, Wei
+
+AccessList = tuple[tuple[Address, tuple[Hash32, ...]], ...]
+"""Contracts and their storage slots that a transaction declares beforehand (EIP-2930)."""
+
+NOTHING = Wei(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +35,16 @@ class Financing:
 class Prediction:
     """What the transaction was proven to do, all in wei of the chain's coin.
 
-    ``gross`` is what the executor's balance of the profit token grows by (loan fee already paid),
-    ``net = gross - gas_used * (base_fee + priority_fee)``.
+    ``gross`` is what the executor's balance of the profit token grows by (loan fee and ``builder_payment`` already
+    paid), ``net = gross - gas_used * (base_fee + priority_fee)``. ``builder_payment`` is what the transaction itself
+    sends to the fee recipient of its block.
     """
 
     gross: Wei
     gas_used: int
     base_fee: Wei
     priority_fee: Wei
+    builder_payment: Wei = NOTHING
 
     @property
     def gas_cost(self) -> Wei:
@@ -57,6 +64,7 @@ class AtomicPlan:
         data: its calldata.
         gas_limit: gas; covers refunds that are paid only at the end.
         max_fee: wei per gas, base fee included.
+        access_list: part of the transaction, and of the prediction's gas.
     """
 
     opportunity: Opportunity
@@ -68,3 +76,4 @@ class AtomicPlan:
     gas_limit: int
     max_fee: Wei
     prediction: Prediction
+    access_list: AccessList = ()

@@ -7,15 +7,17 @@ import logging
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 from keeper.config import Mode
 from keeper.domain.chain import BlockEvent, BlockHeader
 from keeper.domain.errors import ComponentError, InputError, SigningRefused
 from keeper.domain.opportunity import Fate, FateChange, Opportunity
-from keeper.domain.plan import AtomicPlan, Financing, Prediction
+from keeper.domain.plan import AccessList, AtomicPlan, Financing, Prediction
 from keeper.domain.trade import Trade
 from keeper.domain.units import Address, Wei
+from keeper.execution.access_list import AccessLists, saves
 from keeper.execution.gas import MAX_TRANSACTION_GAS, GasLimitExceeded, gas_limit, next_base_fee, priority_fee
 from keeper.execution.nonce import NonceLeases
 from keeper.execution.planner import Planner, Unfinanced
@@ -34,7 +36,8 @@ class Draft:
     """A plan whose gas and bid are still being found.
 
     Attributes:
-        predicted: gross profit after the loan fee, wei.
+        predicted: gross profit after the loan fee and what the stream pays the builder, wei.
+        builder_payment: what the stream pays the builder, wei.
         gas_used: as last simulated; 0 before.
         gas_limit, priority_fee: with what it was last simulated, or will be next.
     """
@@ -43,17 +46,39 @@ class Draft:
     financing: Financing
     data: bytes
     predicted: int
+    builder_payment: int = 0
+    access_list: AccessList = ()
     gas_used: int = 0
     gas_limit: int = MAX_TRANSACTION_GAS
     priority_fee: int = 0
+
+    @property
+    def bid(self) -> Fraction:
+        """What the builder gets for a unit of gas, wei; 0 before the gas is known."""
+        return self.priority_fee + Fraction(self.builder_payment, self.gas_used) if self.gas_used else Fraction(0)
+
+    def call(self, nonce: int, block_gas: int, base_fee: int | None) -> ExecutorCall:
+        """The transaction that it would be; without a price when ``base_fee`` is None."""
+        return ExecutorCall(
+            self.data,
+            nonce,
+            min(self.gas_limit, block_gas),
+            None if base_fee is None else base_fee + self.priority_fee,
+            None if base_fee is None else self.priority_fee,
+            self.access_list,
+        )
 
 
 class AtomicExecution:
     """Execution of opportunities that are one transaction each.
 
     Args:
+        bid_bps: share of the profit that goes to the builder: of what is left after the base fee when it is paid as
+            priority fee, of the profit before gas when the stream pays it to the block's fee recipient.
         min_net: smallest profit after gas and bid that is worth sending, wei.
-        bid_bps: share of the profit after the base fee that goes to the builder.
+        pay_coinbase: let the stream pay the builder; its transactions then have no priority fee.
+        parent_guard: bind each transaction to the very block that it was proven on.
+        access_lists: where to ask what a call touches; None sends transactions without access lists.
 
     The last simulation of a block holds exactly the transactions that are then signed: calldata, nonces, gas limits
     and fees, in the order of their bids. So what is predicted is what the chain pays, to the wei, unless somebody
@@ -74,6 +99,9 @@ class AtomicExecution:
         tracker: Tracker,
         bid_bps: int,
         min_net: int,
+        pay_coinbase: bool = False,
+        parent_guard: bool = False,
+        access_lists: AccessLists | None = None,
     ) -> None:
         self._executor = executor
         self._token = token
@@ -86,6 +114,9 @@ class AtomicExecution:
         self._tracker = tracker
         self._bid_bps = bid_bps
         self._min_net = min_net
+        self._builder_bps = bid_bps if pay_coinbase else 0
+        self._parent_guard = parent_guard
+        self._access_lists = access_lists
 
     @property
     def pending(self) -> int:
@@ -108,6 +139,7 @@ class AtomicExecution:
         if not drafts:
             return [], fates
         try:
+            drafts = await self._with_access_lists(drafts, head, base_fee)
             proven, dropped = await self._prove(drafts, head, base_fee)
         except RpcError as error:
             reason = (
@@ -214,24 +246,53 @@ class AtomicExecution:
             if isinstance(financing, Unfinanced):
                 fates.append(_fate(one, Fate.REJECTED, financing.reason, lenders=financing.text))
                 continue
-            predicted = one.route.gross_profit - financing.fee
-            if predicted <= 0:
-                fates.append(_fate(one, Fate.REJECTED, "unprofitable_after_loan_fee", gross=str(predicted)))
+            profit = one.route.gross_profit - financing.fee
+            if profit <= 0:
+                fates.append(_fate(one, Fate.REJECTED, "unprofitable_after_loan_fee", gross=str(profit)))
                 continue
+            payment = profit * self._builder_bps // 10_000  # the executor's own rounding
+            draft = Draft(one, financing, b"", profit - payment, payment)
             try:
-                data = self._encode(
-                    one.route,
-                    financing,
-                    executor=self._executor,
-                    min_profit=predicted,
-                    last_block=head.number + 1,
-                    parent_hash=None,
-                )
+                drafts.append(replace(draft, data=self._stream(draft, head, guarded=self._parent_guard)))
             except InputError as error:
                 fates.append(_fate(one, Fate.REJECTED, "not_encodable", error=str(error)))
-                continue
-            drafts.append(Draft(one, financing, data, predicted))
         return drafts, fates
+
+    def _stream(self, draft: Draft, head: BlockHeader, *, guarded: bool) -> bytes:
+        """The calldata of a draft; ``guarded`` when it is to run on no other block than ``head``."""
+        payment: dict[str, Any] = {"builder_bps": self._builder_bps} if self._builder_bps else {}
+        return self._encode(
+            draft.opportunity.route,
+            draft.financing,
+            executor=self._executor,
+            min_profit=draft.predicted,
+            last_block=head.number + 1,
+            parent_hash=head.hash if guarded else None,
+            **payment,
+        )
+
+    async def _with_access_lists(self, drafts: list[Draft], head: BlockHeader, base_fee: int) -> list[Draft]:
+        """The drafts, each with an access list if all of them, run with and without, show that it saves gas."""
+        if self._access_lists is None:
+            return drafts
+        # the node runs them on the state of ``head``, not after it: there the guard would not hold
+        probes = [self._stream(draft, head, guarded=False) if self._parent_guard else draft.data for draft in drafts]
+        found = await self._access_lists.find(probes, head, base_fee)
+        if not any(found):
+            return drafts
+        listed = [replace(draft, access_list=one) for draft, one in zip(drafts, found, strict=True)]
+        plain, with_lists = await asyncio.gather(
+            self._simulator.run(await self._calls(drafts, head, None), head, base_fee),
+            self._simulator.run(await self._calls(listed, head, None), head, base_fee),
+        )
+        return [
+            after if saves(before_gas.gas_used, after_gas.gas_used) else before
+            for before, after, before_gas, after_gas in zip(drafts, listed, plain, with_lists, strict=True)
+        ]
+
+    async def _calls(self, drafts: Sequence[Draft], head: BlockHeader, base_fee: int | None) -> list[ExecutorCall]:
+        first = await self._nonces.first(head)
+        return [draft.call(first + index, head.gas_limit, base_fee) for index, draft in enumerate(drafts)]
 
     async def _prove(
         self, drafts: list[Draft], head: BlockHeader, base_fee: int
@@ -244,22 +305,12 @@ class AtomicExecution:
         """
         dropped: list[FateChange] = []
         settled = False
-        first_nonce = await self._nonces.first(head)
         for round_ in range(2 * len(drafts) + 3):
             if not drafts:
                 return [], dropped
             # a balance that pays gas is asked for only where gas will be paid
             priced = round_ > 0 and self._signer.mode is not Mode.PAPER
-            calls = [
-                ExecutorCall(
-                    draft.data,
-                    first_nonce + index,
-                    min(draft.gas_limit, head.gas_limit),
-                    base_fee + draft.priority_fee if priced else None,
-                    draft.priority_fee if priced else None,
-                )
-                for index, draft in enumerate(drafts)
-            ]
+            calls = await self._calls(drafts, head, base_fee if priced else None)
             results = await self._simulator.run(calls, head, base_fee, validate=priced)
             following, fates, complete = self._sift(drafts, results, base_fee)
             following = _bids_falling(following) if settled else _in_order_of_bids(following)
@@ -305,7 +356,7 @@ class AtomicExecution:
                 fates.append(_fate(draft.opportunity, Fate.REJECTED, "gas_limit_exceeded", wanted=error.wanted))
                 disturbed = True
                 continue
-            bid = priority_fee(draft.predicted, result.gas_used, base_fee, self._bid_bps)
+            bid = 0 if self._builder_bps else priority_fee(draft.predicted, result.gas_used, base_fee, self._bid_bps)
             net = draft.predicted - result.gas_used * (base_fee + bid)
             if net <= 0 or net < self._min_net:
                 fates.append(
@@ -338,17 +389,19 @@ class AtomicExecution:
                 gas_used=draft.gas_used,
                 base_fee=Wei(base_fee),
                 priority_fee=Wei(draft.priority_fee),
+                builder_payment=Wei(draft.builder_payment),
             ),
+            access_list=draft.access_list,
         )
 
 
 def _in_order_of_bids(drafts: Iterable[Draft]) -> list[Draft]:
     """Highest bid first, equals as they were."""
-    return sorted(drafts, key=lambda draft: -draft.priority_fee)
+    return sorted(drafts, key=lambda draft: draft.bid, reverse=True)
 
 
 def _bids_falling(drafts: Iterable[Draft]) -> list[Draft]:
-    """The order as it is, each bid lowered to the one before it where it is above."""
+    """The order as it is, each priority fee lowered to the one before it where it is above."""
     lowered: list[Draft] = []
     for draft in drafts:
         highest = lowered[-1].priority_fee if lowered else draft.priority_fee
@@ -366,6 +419,8 @@ def _facts(plan: AtomicPlan) -> dict[str, Any]:
         "gas_limit": plan.gas_limit,
         "base_fee": str(predicted.base_fee),
         "priority_fee": str(predicted.priority_fee),
+        "builder_payment": str(predicted.builder_payment),
+        "access_list": sum(1 + len(slots) for _, slots in plan.access_list),
         "loan": str(plan.financing.amount),
         "loan_fee": str(plan.financing.fee),
         "lender": plan.financing.lender,

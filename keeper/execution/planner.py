@@ -2,55 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-
-from eth_abi.abi import encode
-from eth_utils.address import to_checksum_address
-from eth_utils.crypto import keccak
+from fractions import Fraction
 
 from keeper.domain.chain import BlockHeader
+from keeper.domain.joint_route import JointRoute
 from keeper.domain.plan import Financing
 from keeper.domain.route import Route
 from keeper.domain.token import LenderKind
-from keeper.domain.units import WAD, Address, Hash32
-from keeper.execution.lenders import LENDERS, LOAN_GAS, Lenders
+from keeper.domain.units import Address, Hash32
+from keeper.execution.lenders import LENDERS, LOAN_GAS, WITHIN_GAS, Lenders
+from keeper.execution.needs import Need, need_of
+from keeper.execution.sources import Offer, sources_of
 from keeper.market.multicall import Call, aggregate
 from keeper.market.node import Node
+from keeper.market.specs import PoolSpec
 
-PREFERENCE = (LenderKind.FLASH_SWAP, LenderKind.MORPHO, LenderKind.BALANCER_V2, LenderKind.AAVE_V3)
+PREFERENCE = tuple(LOAN_GAS)
 """Every source, the one with the least gas first; decides between equals."""
-
-ATOKEN_WORD = 8
-"""Position of the aToken's address in the answer of `getReserveData`; the configuration is at 0."""
-ACTIVE, PAUSED, FLASH_LOANS_ENABLED = 1 << 56, 1 << 60, 1 << 63
-"""Bits of the reserve configuration of Aave V3."""
-CEILING_REVISION = 9
-"""Aave 3.5: from this revision of the pool on, premiums are rounded up (percentMulCeil), before that half up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What one lender has of one token in one block.
-
-    Attributes:
-        capacity: raw units that can be borrowed.
-        fee_rate: fee as a fraction of ``fee_scale``.
-        round_up: whether the fee is rounded up, else to the nearest (half up).
-    """
-
-    lender: Address
-    capacity: int
-    fee_rate: int = 0
-    fee_scale: int = 1
-    round_up: bool = True
-
-    def fee(self, amount: int) -> int:
-        """Raw units owed on top of ``amount``, with the lender's own rounding."""
-        product = amount * self.fee_rate
-        if self.round_up:
-            return -(-product // self.fee_scale)
-        return (product + self.fee_scale // 2) // self.fee_scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +31,41 @@ class Unfinanced:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """A loan that would do.
+
+    Attributes:
+        cost: wei, gas included, where the token's worth is known; else the fee alone, raw units.
+        gas: decides between equals.
+    """
+
+    kind: LenderKind
+    offer: Offer
+    cost: int
+    gas: int
+
+    @property
+    def rank(self) -> tuple[int, int, int]:
+        return self.cost, self.gas, PREFERENCE.index(self.kind)
+
+
 class Planner:
     """Finances routes.
 
-    A flash swap through the route's own first pool costs nothing and cannot run short: the pool pays out its side
-    of the trade before it is paid. It is what a route gets unless ``allowed`` leaves it out. The other lenders are
-    compared by fee plus gas at the next block's base fee, on figures read live in one request per block.
+    A route's own pool is the cheapest source where it can pay out before it is paid: no fee, no call beyond the swap
+    itself, and it cannot run short. Nobody has to be asked about it, so a block in which every route has one costs no
+    request. A contract that the route unlocks in any case, Uniswap V4's manager or Balancer V3's vault, nets what it
+    lends against what the legs pay out. All other sources cost a loan; they are compared by fee plus gas at the next
+    block's base fee, on figures read live in one request per block. Contracts that never change are looked up once.
 
     Args:
         allowed: the sources that may be used.
         lenders: their addresses; those of the chain when None.
+        executor: whose own balance may serve as a source.
+        flash_pools: Uniswap V3 pools that may lend by ``flash``.
+        refused_tokens: tokens that no route may touch, such as those that keep a fee on transfer, and why. Looked up
+            anew for every route, so its owner may add to it.
     """
 
     def __init__(
@@ -81,151 +76,118 @@ class Planner:
         weth: Address,
         allowed: Iterable[LenderKind] = PREFERENCE,
         lenders: Lenders | None = None,
+        executor: Address | None = None,
+        flash_pools: Sequence[PoolSpec] = (),
+        refused_tokens: Mapping[Address, str] | None = None,
     ) -> None:
         self._node = node
         self._weth = weth
-        chosen = frozenset(allowed)
-        self._allowed = tuple(kind for kind in PREFERENCE if kind in chosen)
-        self._lenders = lenders or LENDERS.get(chain_id) or Lenders(None, None, None)
+        self._allowed = frozenset(allowed)
+        known = lenders or LENDERS.get(chain_id, Lenders())
+        found = sources_of(known, executor, flash_pools)
+        self._sources = {source.kind: source for source in found if source.kind in self._allowed}
+        self._unlocked = {known.uniswap_v4_manager, known.balancer_v3_vault} - {None}
+        self._refused = {} if refused_tokens is None else refused_tokens
+        self._fixed: dict[Call, bytes] = {}
         self._block: Hash32 | None = None
-        self._offers: dict[Address, dict[LenderKind, Offer]] = {}
-        self._fee_collector: Address | None = None
-        self._atokens: dict[Address, Address] = {}
+        self._answers: dict[Call, bytes | None] = {}
 
-    async def finance(self, routes: Sequence[Route], head: BlockHeader, base_fee: int) -> list[Financing | Unfinanced]:
+    async def finance(
+        self,
+        routes: Sequence[Route | JointRoute],
+        head: BlockHeader,
+        base_fee: int,
+        prices: Mapping[Address, Fraction] | None = None,
+    ) -> list[Financing | Unfinanced]:
         """The financing of each route, in the same order, on the state of ``head``.
+
+        Args:
+            prices: wei of the chain's coin that one raw unit of a token is worth; without one, loans of a token other
+                than the wrapped coin are compared by their fee first, by gas only between equals.
 
         Raises:
             ComponentError: when the node cannot be asked.
             RpcError: when it does not know ``head`` any more.
         """
-        if LenderKind.FLASH_SWAP in self._allowed:
-            return [_flash_swap(route) for route in routes]
-        if self._block != head.hash:
-            self._block, self._offers = head.hash, {}
-        unknown = {route.token for route in routes} - self._offers.keys()
-        if unknown:
-            self._offers |= await self._read_offers(sorted(unknown), head.hash)
-        return [self._choose(route, base_fee) for route in routes]
+        needs = [need_of(route) for route in routes]
+        settled = [self._at_once(need) for need in needs]
+        open_needs = [need for need, done in zip(needs, settled, strict=True) if done is None]
+        if open_needs:
+            await self._read(open_needs, head.hash)
+        return [done or self._choose(need, base_fee, prices or {}) for need, done in zip(needs, settled, strict=True)]
 
-    def _choose(self, route: Route, base_fee: int) -> Financing | Unfinanced:
-        amount = route.amount_in
-        offers = self._offers[route.token]
-        # gas is paid in the native coin: it compares with a fee only where the token is the wrapped coin
-        gas_price = base_fee if route.token == self._weth else 0
-        costs: dict[LenderKind, int] = {}
-        remarks: list[str] = []
-        for kind in self._allowed:
-            offer = offers.get(kind)
-            if offer is None:
-                remarks.append(f"{kind} does not lend this token")
-            elif offer.capacity < amount:
-                remarks.append(f"{kind} has only {offer.capacity}")
-            else:
-                costs[kind] = offer.fee(amount) + LOAN_GAS[kind] * gas_price
-        if not costs:
-            return Unfinanced("no_lender_with_capacity", "; ".join(remarks) or "no lender is allowed")
-        best = min(costs, key=lambda kind: costs[kind])  # the first of equals, which is the one with less gas
-        remarks = [f"{kind} costs {cost}" for kind, cost in costs.items() if kind is not best] + remarks
-        fee = offers[best].fee(amount)
-        return Financing(
-            kind=best,
-            lender=offers[best].lender,
-            amount=amount,
-            fee=fee,
-            reason=f"{best} costs {costs[best]} with gas, fee {fee}" + "".join(f"; {remark}" for remark in remarks),
-        )
+    def _at_once(self, need: Need) -> Financing | Unfinanced | None:
+        """The answer that needs no figures: a refusal, or a flash swap where nothing can be cheaper."""
+        for token in sorted(need.tokens & self._refused.keys()):
+            return Unfinanced("refused_token", f"{token}: {self._refused[token]}")
+        flash = LenderKind.FLASH_SWAP
+        if need.flash_pool is None or flash not in self._allowed or need.entered & self._unlocked:
+            return None
+        if any(LOAN_GAS[kind] < LOAN_GAS[flash] for kind in self._sources):
+            return None
+        reason = "flash swap through the route's own pool: no fee, least gas, always has the capacity"
+        return Financing(flash, need.flash_pool, need.amount, 0, reason)
 
-    async def _read_offers(self, tokens: Sequence[Address], block: Hash32) -> dict[Address, dict[LenderKind, Offer]]:
-        await self._read_addresses(tokens, block)
-        lenders = self._lenders
-        questions: dict[tuple[str, Address | None], Call] = {}
-        if lenders.balancer_v2_vault and self._fee_collector:
-            questions["balancer_fee", None] = (self._fee_collector, _call_data("getFlashLoanFeePercentage()"))
-            questions["balancer_paused", None] = (lenders.balancer_v2_vault, _call_data("getPausedState()"))
-        if lenders.aave_v3_pool:
-            questions["aave_premium", None] = (lenders.aave_v3_pool, _call_data("FLASHLOAN_PREMIUM_TOTAL()"))
-            questions["aave_revision", None] = (lenders.aave_v3_pool, _call_data("POOL_REVISION()"))
-        for token in tokens:
-            holders = {
-                "morpho": lenders.morpho,
-                "balancer": lenders.balancer_v2_vault,
-                "aave": self._atokens.get(token),
-            }
-            for name, holder in holders.items():
-                if holder:
-                    questions[name, token] = (token, _call_data("balanceOf(address)", holder))
-            if lenders.aave_v3_pool and token in self._atokens:
-                pool = lenders.aave_v3_pool
-                questions["aave_reserve", token] = (pool, _call_data("getReserveData(address)", token))
-                questions["aave_virtual", token] = (pool, _call_data("getVirtualUnderlyingBalance(address)", token))
-        returned = await aggregate(self._node, list(questions.values()), block)
-        answers = {key: _word(content) for key, content in zip(questions, returned, strict=True)}
-        return {token: self._offers_of(token, answers) for token in tokens}
-
-    async def _read_addresses(self, tokens: Sequence[Address], block: Hash32) -> None:
-        """Contracts that never change and so are asked for once: Balancer's fee collector, Aave's aTokens."""
-        missing = [token for token in tokens if token not in self._atokens]
-        vault, pool = self._lenders.balancer_v2_vault, self._lenders.aave_v3_pool
-        reads: dict[Address | None, Call] = {}
-        if vault and self._fee_collector is None:
-            reads[None] = (vault, _call_data("getProtocolFeesCollector()"))
-        if pool:
-            reads |= {token: (pool, _call_data("getReserveData(address)", token)) for token in missing}
-        returned = await aggregate(self._node, list(reads.values()), block)
-        for key, content in zip(reads, returned, strict=True):
-            found = _word(content, 0 if key is None else ATOKEN_WORD)
-            if not found:
+    def _choose(self, need: Need, base_fee: int, prices: Mapping[Address, Fraction]) -> Financing | Unfinanced:
+        worth = Fraction(1) if need.token == self._weth else prices.get(need.token)
+        choices: list[_Choice] = []
+        causes: list[str] = []
+        for kind in PREFERENCE:
+            offers = self._offers(kind, need)
+            if offers is None:
                 continue
-            address = Address(to_checksum_address(found.to_bytes(32, "big")[12:]))
-            if key is None:
-                self._fee_collector = address
-            else:
-                self._atokens[key] = address
+            if isinstance(offers, str):
+                causes.append(f"{kind}: {offers}")
+                continue
+            enough = [offer for offer in offers if offer.capacity >= need.amount]
+            if not enough:
+                causes.append(f"{kind} has only {max(offer.capacity for offer in offers)}")
+                continue
+            offer = min(enough, key=lambda one: one.fee)
+            gas = WITHIN_GAS[kind] if kind in WITHIN_GAS and offer.lender in need.entered else LOAN_GAS[kind]
+            cost = offer.fee if worth is None else _worth(offer.fee, worth) + gas * base_fee
+            choices.append(_Choice(kind, offer, cost, gas))
+        if not choices:
+            return Unfinanced("no_lender_with_capacity", "; ".join(causes) or "no lender is allowed")
+        best, *others = sorted(choices, key=lambda choice: choice.rank)
+        unit = "raw units without gas" if worth is None else "wei with gas"
+        told = [f"{best.kind} costs {best.cost} {unit}, fee {best.offer.fee}"]
+        told += [f"{choice.kind} costs {choice.cost}" for choice in others]
+        return Financing(best.kind, best.offer.lender, need.amount, best.offer.fee, "; ".join(told + causes))
 
-    def _offers_of(
-        self, token: Address, answers: dict[tuple[str, Address | None], int | None]
-    ) -> dict[LenderKind, Offer]:
-        lenders = self._lenders
-        offers: dict[LenderKind, Offer] = {}
-        balance = answers.get(("morpho", token))
-        if lenders.morpho and balance:
-            offers[LenderKind.MORPHO] = Offer(lenders.morpho, balance)
+    def _offers(self, kind: LenderKind, need: Need) -> Sequence[Offer] | str | None:
+        """What one kind of source offers, or why nothing; None for one that may not be used or is not there."""
+        if kind is not LenderKind.FLASH_SWAP:
+            source = self._sources.get(kind)
+            return None if source is None else source.offers(need, self._answer)
+        if kind not in self._allowed:
+            return None
+        if need.flash_pool is None:
+            return "no pool of the route can pay out first and wait for all of its input"
+        return [Offer(need.flash_pool, need.amount)]
 
-        balance, fee = answers.get(("balancer", token)), answers.get(("balancer_fee", None))
-        if lenders.balancer_v2_vault and balance and fee is not None and answers.get(("balancer_paused", None)) == 0:
-            # Vault: FixedPoint.mulUp(amount, percentage)
-            offers[LenderKind.BALANCER_V2] = Offer(lenders.balancer_v2_vault, balance, fee, WAD)
+    async def _read(self, needs: Sequence[Need], block: Hash32) -> None:
+        """Ask in one request what the sources want to know for ``needs`` and was not asked in this block."""
+        if self._block != block:
+            self._block, self._answers = block, {}
+        sources = self._sources.values()
+        fixed = {call for need in needs for source in sources for call in source.fixed(need)} - self._fixed.keys()
+        for call, returned in await self._ask(fixed, block):
+            if returned is not None and any(returned):  # what is not there yet may come
+                self._fixed[call] = returned
+        wanted = {call for need in needs for source in sources for call in source.calls(need, self._answer)}
+        self._answers |= await self._ask(wanted - self._answers.keys(), block)
 
-        balance, premium = answers.get(("aave", token)), answers.get(("aave_premium", None))
-        configuration = answers.get(("aave_reserve", token)) or 0
-        lends = configuration & (ACTIVE | PAUSED | FLASH_LOANS_ENABLED) == ACTIVE | FLASH_LOANS_ENABLED
-        if lenders.aave_v3_pool and balance and premium is not None and lends:
-            accounted = answers.get(("aave_virtual", token))  # since 3.1 donations to the aToken are not lent out
-            capacity = balance if accounted is None else min(balance, accounted)
-            round_up = (answers.get(("aave_revision", None)) or 0) >= CEILING_REVISION
-            offers[LenderKind.AAVE_V3] = Offer(lenders.aave_v3_pool, capacity, premium, 10_000, round_up)
-        return offers
+    async def _ask(self, calls: Iterable[Call], block: Hash32) -> list[tuple[Call, bytes | None]]:
+        ordered = sorted(calls)
+        if not ordered:
+            return []
+        return list(zip(ordered, await aggregate(self._node, ordered, block), strict=True))
 
-
-def _call_data(signature: str, *arguments: object) -> bytes:
-    """Calldata of a function whose parameters are all elementary types."""
-    inside = signature[signature.index("(") + 1 : -1]
-    return keccak(text=signature)[:4] + encode(inside.split(",") if inside else [], arguments)
-
-
-def _word(returned: bytes | None, index: int = 0) -> int | None:
-    """The 32-byte word at ``index`` of a returned tuple; None when the call failed or returned less."""
-    if returned is None or len(returned) < 32 * (index + 1):
-        return None
-    return int.from_bytes(returned[32 * index : 32 * (index + 1)], "big")
+    def _answer(self, call: Call) -> bytes | None:
+        return self._fixed.get(call) or self._answers.get(call)
 
 
-def _flash_swap(route: Route) -> Financing:
-    return Financing(
-        kind=LenderKind.FLASH_SWAP,
-        lender=route.hops[0].pool,
-        amount=route.amount_in,
-        fee=0,
-        reason="flash swap through the route's own first pool: no fee, least gas, always has the capacity",
-    )
+def _worth(fee: int, worth: Fraction) -> int:
+    """Wei of ``fee`` raw units, rounded up."""
+    return -(-fee * worth.numerator // worth.denominator)

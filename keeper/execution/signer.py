@@ -20,6 +20,7 @@ from keeper.config import Mode
 from keeper.domain.errors import InputError, SigningRefused
 from keeper.domain.plan import AtomicPlan
 from keeper.domain.units import Address, Hash32
+from keeper.execution.access_list import as_json
 from keeper.execution.gas import MAX_TRANSACTION_GAS
 from keeper.execution.kill_switch import KillSwitch
 from keeper.market.node import Node, to_quantity
@@ -181,6 +182,7 @@ class Signer:
                 "gas": plan.gas_limit,
                 "maxFeePerGas": plan.max_fee,
                 "maxPriorityFeePerGas": plan.prediction.priority_fee,
+                "accessList": as_json(plan.access_list),
             }
         )
         return SignedPlan(

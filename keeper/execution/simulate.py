@@ -8,7 +8,9 @@ from typing import Any
 
 from keeper.domain.chain import BlockHeader
 from keeper.domain.errors import ComponentError
+from keeper.domain.plan import AccessList
 from keeper.domain.units import Address
+from keeper.execution.access_list import as_json
 from keeper.execution.ports import NodeClient
 from keeper.execution.predecessors import call_of
 from keeper.execution.revert import Revert, RevertDecoder
@@ -25,6 +27,7 @@ class ExecutorCall:
     Attributes:
         gas: its gas limit.
         max_fee, priority_fee: wei per gas; None leaves the price out, and with it the check that it can be paid.
+        access_list: as it will be in the transaction; its gas is part of the result.
     """
 
     data: bytes
@@ -32,6 +35,7 @@ class ExecutorCall:
     gas: int
     max_fee: int | None = None
     priority_fee: int | None = None
+    access_list: AccessList = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +160,8 @@ class Simulator:
         }
         if call.max_fee is not None and call.priority_fee is not None:
             fields |= {"maxFeePerGas": hex(call.max_fee), "maxPriorityFeePerGas": hex(call.priority_fee)}
+        if call.access_list:
+            fields["accessList"] = as_json(call.access_list)
         return fields
 
     def _read(self, result: Mapping[str, Any]) -> SimulatedCall:

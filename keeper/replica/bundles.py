@@ -127,7 +127,7 @@ def _request(fields: dict[str, Any], sender: Address) -> dict[str, Any]:
             request[name] = hex(fields[name])
     if fields.get("accessList"):
         request["accessList"] = [
-            {"address": _hex(entry["address"]), "storageKeys": [_hex(key) for key in entry["storageKeys"]]}
+            {"address": _hex(entry["address"]), "storageKeys": [f"0x{key:064x}" for key in entry["storageKeys"]]}
             for entry in fields["accessList"]
         ]
     if fields.get("authorizationList"):

@@ -19,11 +19,11 @@ from keeper.domain.trade import TradeStatus
 from keeper.domain.units import WAD, Address, to_address
 from keeper.execution.codec import encode
 from keeper.execution.executor import AtomicExecution
-from keeper.execution.gas import next_base_fee
 from keeper.execution.kill_switch import KillSwitch
-from keeper.execution.lenders import LENDERS, Lenders
+from keeper.execution.lenders import Lenders
 from keeper.execution.nonce import NonceLeases
-from keeper.execution.planner import PREFERENCE, Planner, Unfinanced
+from keeper.execution.opcodes import LOANS
+from keeper.execution.planner import PREFERENCE, Planner
 from keeper.execution.relays import RelayAccount, Relays
 from keeper.execution.revert import RevertDecoder
 from keeper.execution.signer import Signer
@@ -109,7 +109,7 @@ def planner(stage: Stage, *kinds: LenderKind, lenders: Lenders | None = None) ->
     return Planner(stage.node, chain_id=1, weth=WETH, allowed=kinds or PREFERENCE, lenders=lenders)
 
 
-@pytest.mark.parametrize("kind", list(LenderKind))
+@pytest.mark.parametrize("kind", [LenderKind.FLASH_SWAP, *LOANS])
 async def test_every_lender_lands_exactly(stage: Stage, kind: LenderKind, tmp_path: Path) -> None:
     decoder = RevertDecoder(stage.compiled.abi)
     executor = stage.executor
@@ -159,77 +159,3 @@ async def test_every_lender_lands_exactly(stage: Stage, kind: LenderKind, tmp_pa
         finally:
             await relays.aclose()
             await signer.close()
-
-
-async def test_the_cheapest_lender_with_the_capacity(stage: Stage) -> None:
-    head = await stage.node.block()
-    base_fee = next_base_fee(head)
-    route = (await stage.opportunity(head, 5 * WAD, v3_first=True)).route
-
-    async def chosen(*kinds: LenderKind, route: Route = route, lenders: Lenders | None = None) -> Any:
-        (found,) = await planner(stage, *kinds, lenders=lenders).finance([route], head, base_fee)
-        return found
-
-    everything = await chosen()
-    assert (everything.kind, everything.lender, everything.fee) == (LenderKind.FLASH_SWAP, UNISWAP_V3, 0)
-    no_swap = await chosen(*PREFERENCE[1:])
-    assert (no_swap.kind, no_swap.lender) == (LenderKind.MORPHO, LENDERS[1].morpho)
-    assert "balancer_v2 costs" in no_swap.reason
-    assert "aave_v3 costs" in no_swap.reason
-    assert (await chosen(*PREFERENCE[2:])).kind is LenderKind.BALANCER_V2
-    aave = await chosen(LenderKind.AAVE_V3)
-    assert aave.fee == (5 * WAD * 5 + 5_000) // 10_000
-    # the order in which they are allowed decides nothing
-    assert (await chosen(LenderKind.AAVE_V3, LenderKind.MORPHO)).kind is LenderKind.MORPHO
-
-    morpho = LENDERS[1].morpho
-    assert morpho is not None
-    held = int.from_bytes(
-        await stage.node.call(WETH, bytes.fromhex("70a08231") + bytes(12) + bytes.fromhex(morpho[2:]))
-    )
-    hops = route.hops
-    fits = Route((_with(hops[0], held), hops[1]))
-    too_much = Route((_with(hops[0], held + 1), hops[1]))
-    assert (await chosen(LenderKind.MORPHO, route=fits)).amount == held
-    refused = await chosen(LenderKind.MORPHO, route=too_much)
-    assert refused == Unfinanced("no_lender_with_capacity", f"morpho has only {held}")
-    # where nothing is deployed there is nothing to borrow
-    nowhere = Lenders(Address("0x" + "11" * 20), Address("0x" + "11" * 20), Address("0x" + "11" * 20))
-    refused = await chosen(*PREFERENCE[1:], lenders=nowhere)
-    assert isinstance(refused, Unfinanced)
-    assert refused.text.count("does not lend") == 3
-
-
-def _with(hop: Hop, amount_in: int) -> Hop:
-    return Hop(
-        hop.pool,
-        hop.venue,
-        hop.dex,
-        hop.token_in,
-        hop.token_out,
-        hop.zero_for_one,
-        amount_in,
-        hop.amount_out,
-        hop.fee_pips,
-    )
-
-
-async def test_capacities_are_read_once_per_block(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    head = await stage.node.block()
-    route = (await stage.opportunity(head, WAD, v3_first=True)).route
-    asked: list[str] = []
-    request = stage.node.request
-
-    async def counted(method: str, *params: object) -> Any:
-        asked.append(method)
-        return await request(method, *params)
-
-    monkeypatch.setattr(stage.node, "request", counted)
-    desk = planner(stage, *PREFERENCE[1:])
-    await desk.finance([route], head, 1)
-    assert asked == ["eth_call"] * 2  # the contracts that never change, and what changes
-    await desk.finance([route, route], head, 1)
-    assert len(asked) == 2
-    await stage.node.request("evm_mine")
-    await desk.finance([route], await stage.node.block(), 1)
-    assert asked.count("eth_call") == 3

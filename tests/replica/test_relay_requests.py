@@ -12,7 +12,7 @@ from eth_utils import keccak
 
 from keeper.replica.anvil import Anvil
 from keeper.replica.block_builder import BundleFate
-from keeper.replica.bundles import MAX_TRANSACTIONS
+from keeper.replica.bundles import MAX_TRANSACTIONS, decode_transaction
 from keeper.replica.relay import SignatureError, verify_signature
 from tests.conftest import BackgroundLoop
 from tests.replica.relay_setup import ALICE, BOB, PAYER, REVERTER, SEARCHER, Site, bare_node, headers, site, tx
@@ -37,6 +37,14 @@ def node(background: BackgroundLoop, tmp_path_factory: pytest.TempPathFactory) -
 async def here(node: Anvil) -> AsyncIterator[Site]:
     async with site(node) as opened:
         yield opened
+
+
+@pytest.mark.parametrize("price", [{"gasPrice": 10}, {"maxFeePerGas": 10, "maxPriorityFeePerGas": 1}])
+def test_access_lists_are_read(price: dict[str, int]) -> None:
+    entry = {"address": "0x" + "12" * 20, "storageKeys": ["0x" + "00" * 31 + "05", "0x" + "ff" * 32]}
+    fields = {"chainId": 1, "nonce": 0, "to": ALICE.address, "value": 0, "gas": 50_000, "accessList": [entry], **price}
+    signed = ALICE.sign_transaction(fields | {"type": 2 if len(price) == 2 else 1})
+    assert decode_transaction("0x" + signed.raw_transaction.hex(), "txs[0]", 1).request["accessList"] == [entry]
 
 
 def test_signature_of_other_tools_is_accepted() -> None:
