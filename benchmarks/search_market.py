@@ -67,7 +67,9 @@ def synthetic_market(size: int, seed: int = 0) -> SyntheticMarket:
         side = dollars[n] / 2 * (focus[n] if ranged[n] else 1.0)
         geometric = side / math.exp((log_price[a] + log_price[b]) / 2) * UNIT
         if ranged[n]:
-            pools[address] = _ranged(rng, address, tokens[a], tokens[b], fee, spacing, log_ratio, geometric, core[n])
+            pools[address] = ranged_pool(
+                rng, address, tokens[a], tokens[b], fee, spacing, log_ratio, geometric, core[n]
+            )
         else:
             dex = V2_DEXES[int(rng.choice(3, p=(0.6, 0.3, 0.1)))]
             reserves = (int(geometric * math.exp(sign * log_ratio / 2)) for sign in (-1, 1))
@@ -124,7 +126,7 @@ def _listings(rng: np.random.Generator, size: int, spokes: int) -> Integers:
     return np.concatenate((hubs, listed, again))
 
 
-def _ranged(
+def ranged_pool(
     rng: np.random.Generator,
     address: Address,
     token0: Address,
