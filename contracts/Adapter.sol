@@ -78,8 +78,8 @@ contract Adapter is IAdapter, IAdapterCallbacks, Liquidator, Leverager, Filler {
         inSession
         returns (uint256 amountOut)
     {
-        if (to == address(this) || route.length < 20) revert BadRoute();
-        address tokenOut = address(bytes20(route[route.length - 20:]));
+        if (to == address(this)) revert BadRoute();
+        address tokenOut = _lastToken(route);
         uint256 start = Asset.balance(tokenOut, to);
         _sell(tokenIn, route, to);
         amountOut = _growth(tokenOut, to, start, minOut);

@@ -29,7 +29,8 @@ abstract contract Swapper is AdapterBase {
 
     /// @dev Sell this contract's whole balance of `token` for `wanted`, which stays here.
     function _sellFor(address token, bytes calldata route, address wanted) internal {
-        if (_sell(token, route, address(this)) != wanted) revert BadRoute();
+        if (_lastToken(route) != wanted) revert BadRoute();
+        _sell(token, route, address(this));
     }
 
     /// @dev Sell this contract's whole balance of `token`.
@@ -39,13 +40,10 @@ abstract contract Swapper is AdapterBase {
     ///         V2: pay the pool unless the step before did, quote from its reserves and surplus, swap
     ///         V3: swap, pay in the callback
     ///
-    /// @param route Steps, at least one.
+    /// @param route Of whole steps.
     /// @param to Who gets the last token.
-    /// @return tokenOut The last token.
-    function _sell(address token, bytes calldata route, address to) internal returns (address tokenOut) {
+    function _sell(address token, bytes calldata route, address to) internal {
         uint256 length = route.length;
-        if (length == 0 || length % STEP_WIDTH != 0) revert BadRoute();
-        tokenOut = token;
         bool paid;
         for (uint256 at = 0; at < length; at += STEP_WIDTH) {
             Step memory step = _step(route, at);
@@ -58,16 +56,22 @@ abstract contract Swapper is AdapterBase {
                 if (toPool) receiver = next.pool;
             }
             if (step.kind == STEP_V2) {
-                if (!paid) Asset.transfer(tokenOut, step.pool, Asset.balance(tokenOut, address(this)));
-                _swapV2(step, tokenOut, receiver);
+                if (!paid) Asset.transfer(token, step.pool, Asset.balance(token, address(this)));
+                _swapV2(step, token, receiver);
             } else if (step.kind == STEP_V3) {
-                _swapV3(step, tokenOut, receiver);
+                _swapV3(step, token, receiver);
             } else {
                 revert BadRoute();
             }
             paid = toPool;
-            tokenOut = step.tokenOut;
+            token = step.tokenOut;
         }
+    }
+
+    /// @dev What a route ends with. It has to be of whole steps, at least one.
+    function _lastToken(bytes calldata route) internal pure returns (address) {
+        if (route.length == 0 || route.length % STEP_WIDTH != 0) revert BadRoute();
+        return address(bytes20(route[route.length - 20:]));
     }
 
     /// @dev The pool has its input already: what it holds above its reserve.

@@ -107,6 +107,16 @@ def compounded_interest(rate: int, seconds: int) -> int:
     return RAY + rate * seconds // SECONDS_PER_YEAR + second + third
 
 
+def added(scaled: int, amount: int, index: int) -> int:
+    """A scaled balance after ``amount`` was supplied or borrowed; ``index`` (ray) of that moment."""
+    return scaled + ray_div(amount, index)
+
+
+def taken(scaled: int, amount: int, index: int) -> int:
+    """A scaled balance after ``amount`` of it was repaid, transferred or withdrawn."""
+    return scaled - ray_div(amount, index)
+
+
 def premium(amount: int, premium_bps: int) -> int:
     """What ``flashLoanSimple`` asks for beyond ``amount``."""
     return percent_mul(amount, premium_bps)

@@ -48,11 +48,22 @@ class Opening:
     loss: int
 
 
+def equity_loss(terms: Terms, start: tuple[int, int], end: tuple[int, int], rest: int) -> int:
+    """What a call has cost, as the adapter measures it, raw units of the debt token.
+
+    Args:
+        start, end: collateral and debt of the position before and after it, raw units.
+        rest: raw units of the debt token that the call sent to the owner.
+    """
+    gone = terms.worth(start[0]) + end[1]
+    come = terms.worth(end[0]) + start[1] + rest
+    return max(gone - come, 0)
+
+
 def opening(borrowed: int, fee: int, *, bought: int, collateral: int, terms: Terms) -> Opening:
-    """One opening as the adapter measures it: the lender's fee is borrowed as well."""
+    """One opening: the lender's fee is borrowed as well. The protocol's rounding may cost a few units more."""
     owed = borrowed + fee
-    gain = terms.worth(collateral + bought) - terms.worth(collateral)
-    return Opening(borrowed, owed, bought, max(owed - gain, 0))
+    return Opening(borrowed, owed, bought, equity_loss(terms, (collateral, 0), (collateral + bought, owed), 0))
 
 
 def largest_opening(

@@ -43,6 +43,19 @@ class Market:
         """The shares that a debt of ``assets`` becomes."""
         return -(-assets * (self.borrow_shares + VIRTUAL_SHARES) // (self.borrow_assets + VIRTUAL_ASSETS))
 
+    def borrowed(self, assets: int) -> tuple[Market, int]:
+        """The market after ``assets`` were borrowed, and their shares; it is already accrued."""
+        shares = self.shares_up(assets)
+        return self._plus(assets, shares), shares
+
+    def repaid(self, assets: int) -> tuple[Market, int]:
+        """The market after ``assets`` were repaid, and the shares that this took off the debt; it is already accrued."""
+        shares = assets * (self.borrow_shares + VIRTUAL_SHARES) // (self.borrow_assets + VIRTUAL_ASSETS)
+        return self._plus(-assets, -shares), shares
+
+    def _plus(self, assets: int, shares: int) -> Market:
+        return replace(self, borrow_assets=self.borrow_assets + assets, borrow_shares=self.borrow_shares + shares)
+
 
 @dataclass(frozen=True, slots=True)
 class Seizure:
