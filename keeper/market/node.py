@@ -133,6 +133,17 @@ class Node:
             raise self._trouble(f"the logs of {block_hash} are out of order")
         return logs
 
+    async def logs_between(self, first: int, last: int, address: Address, topic: bytes) -> tuple[Log, ...]:
+        """The logs of ``address`` with ``topic`` as their first, in the blocks from ``first`` to ``last``."""
+        wanted = {"fromBlock": hex(first), "toBlock": hex(last), "address": address, "topics": ["0x" + topic.hex()]}
+        raw = await self.request("eth_getLogs", wanted)
+        if not isinstance(raw, list) or not all(isinstance(one, dict) for one in raw):
+            raise self._trouble(f"eth_getLogs is answered with {_shown(raw)}")
+        logs = tuple(map(to_log, raw))
+        if any(log.address != address or not first <= log.block_number <= last for log in logs):
+            raise self._trouble(f"eth_getLogs of {address} from {first} to {last} is answered with others")
+        return logs
+
     async def call(self, to: Address, data: bytes, block: Block = "latest", **fields: object) -> bytes:
         """What ``eth_call`` returns; ``fields`` are further fields of the call, such as ``gas``.
 

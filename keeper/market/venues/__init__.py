@@ -25,6 +25,7 @@ from keeper.market.venues.uniswap_v3 import PancakeSwapV3Pool, UniswapV3Pool
 from keeper.market.venues.uniswap_v4 import UniswapV4Pool
 
 __all__ = [
+    "KINDS",
     "BalancerV2StablePool",
     "BalancerV2WeightedPool",
     "CurveStableSwapPool",
@@ -43,6 +44,20 @@ __all__ = [
     "pairs_of",
     "quote",
 ]
+
+KINDS: tuple[type[Pool], ...] = (
+    UniswapV2Pool,
+    UniswapV3Pool,
+    PancakeSwapV3Pool,
+    BalancerV2WeightedPool,
+    BalancerV2StablePool,
+    CurveStableSwapPool,
+    UniswapV4Pool,
+    CurveTricryptoPool,
+    SolidlyVolatilePool,
+    SolidlyStablePool,
+)
+"""The classes of all states."""
 
 _READERS: dict[VenueKind, Callable[[Mapping[str, Any]], Pool]] = {
     VenueKind.UNISWAP_V2: UniswapV2Pool.from_json,
