@@ -69,6 +69,7 @@ class Settings(BaseSettings):
     max_loan_wei: int = Field(10_000 * 10**18, gt=0, description="largest loan of one trade, wei")
     max_reverts: int = Field(3, gt=0, description="reverted transactions in a row that stop trading")
     max_plans_per_block: int = Field(8, gt=0, description="transactions sent for one block")
+    token_probe: bool = Field(True, description="keep pools out whose tokens do not pass a simulated round trip")
     journal_depth: int = Field(64, gt=0, description="blocks that the book can undo")
     confirmations: int = Field(1, gt=0, description="blocks, the trade's own included, after which it is booked")
     reinvestment_bps: int = Field(

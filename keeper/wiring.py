@@ -20,7 +20,7 @@ from keeper.discovery.search.engine import LoopSearch
 from keeper.discovery.strategies import build
 from keeper.domain.errors import ComponentError, InputError
 from keeper.domain.token import VenueKind
-from keeper.domain.units import Wei
+from keeper.domain.units import Address, Wei
 from keeper.execution.access_list import CHARGED_BY_BYTE, AccessLists
 from keeper.execution.codec import encode
 from keeper.execution.deployment import Deployment, executor_abi, load_deployment, read_deployment
@@ -40,6 +40,8 @@ from keeper.market.book import Book, ReorgTooDeep
 from keeper.market.loader import load_pools, read_pool_specs, read_token_list
 from keeper.market.node import Node, RpcError
 from keeper.market.specs import PoolSpec
+from keeper.market.token_gate import refuse_tokens
+from keeper.market.token_probe import TokenProbe
 from keeper.orchestrator import Orchestrator
 from keeper.outbox import Outbox
 from keeper.risk.gate import RiskGate
@@ -99,10 +101,19 @@ async def trade(settings: Settings, stores: Stores, chain: Chain, *, blocks: int
 
         deployment = await _find_executor(settings, chain, node)
 
+        probe = None
+        if settings.token_probe:
+            probe = TokenProbe(
+                node, executor=deployment.executor, operator=deployment.operator, block_seconds=chain.block_seconds
+            )
+
         async def load_book() -> Book:
             head = await node.block("latest")
             pools = await load_pools(node, specs, head)
-            return Book(pools, tokens, head, journal_depth=settings.journal_depth)
+            refused: dict[Address, str] = {}
+            if probe is not None:
+                pools, refused = await refuse_tokens(probe, pools, head)
+            return Book(pools, tokens, head, journal_depth=settings.journal_depth, quarantined=refused)
 
         book = await load_book()
         log.info("market: %d pools at block %d", len(book.pools), book.header.number)

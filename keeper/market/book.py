@@ -60,6 +60,7 @@ class Book:
     Args:
         pools: states at the end of the block ``header``.
         journal_depth: how many of the newest blocks can be undone.
+        quarantined: pools that are kept out from the start, with the reason.
 
     Attributes:
         unread: pools that an event said too little about; `restore` takes them back.
@@ -73,10 +74,11 @@ class Book:
         header: BlockHeader,
         *,
         journal_depth: int = 64,
+        quarantined: Mapping[Address, str] | None = None,
     ) -> None:
         self._pools = dict(pools)
         self._unread: dict[Address, Unread] = {}
-        self._quarantined: dict[Address, str] = {}
+        self._quarantined: dict[Address, str] = dict(quarantined or {})
         self._tripped: set[Address] = set()
         self._journal: deque[_Entry] = deque(maxlen=journal_depth)
         # since the last event, outside of any block
