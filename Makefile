@@ -2,7 +2,7 @@
 SHELL := bash
 ENVIRONMENT := . toolchain/env.sh
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench-gas mutants doctor bench-search lock clean
+.PHONY: help setup run test lint bench-gas mutants doctor bench-search exactness lock clean
 
 help: ## list the targets
 	@printf 'make TARGET [ARGS="..."]\n\n'
@@ -34,6 +34,9 @@ doctor: setup ## check every component and say how to mend what is wrong
 
 bench-search: setup ## time the loop search beside others; ARGS="--json", ARGS="--help"
 	@exec .venv/bin/python -m benchmarks.search $(ARGS)
+
+exactness: setup ## compare many random swaps of each venue with the deployed contracts; ARGS="--swaps 1000", ARGS="--help"
+	@exec .venv/bin/python -m tests.market.long_exactness $(ARGS)
 
 lock: setup ## resolve the dependencies anew; rewrites the lock files in toolchain/
 	@bash toolchain/lock.sh

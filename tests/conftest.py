@@ -74,7 +74,7 @@ def replica_state(background: BackgroundLoop) -> ReplicaState:
 
 
 @contextmanager
-def _running(state: ReplicaState, background: BackgroundLoop, log_dir: Path) -> Iterator[RunningReplica]:
+def running_replica(state: ReplicaState, background: BackgroundLoop, log_dir: Path) -> Iterator[RunningReplica]:
     node = background.run(start_anvil(state, log_dir=log_dir))
     client = Rpc(node.http_url)
     try:
@@ -90,12 +90,12 @@ def replica(
     replica_state: ReplicaState, background: BackgroundLoop, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningReplica]:
     """A node that the tests of one module share."""
-    with _running(replica_state, background, tmp_path_factory.mktemp("replica")) as running:
+    with running_replica(replica_state, background, tmp_path_factory.mktemp("replica")) as running:
         yield running
 
 
 @pytest.fixture
 def fresh_replica(replica_state: ReplicaState, background: BackgroundLoop, tmp_path: Path) -> Iterator[RunningReplica]:
     """A node of the test's own."""
-    with _running(replica_state, background, tmp_path / "replica") as running:
+    with running_replica(replica_state, background, tmp_path / "replica") as running:
         yield running
