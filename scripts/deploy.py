@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from ape import Project
 from ape.cli import ConnectedProviderCommand
 from eth_utils import keccak
 
 from keeper.config import CHECKOUT
 from keeper.domain.errors import InputError
 from keeper.domain.units import ZERO_ADDRESS, Address, Hash32, to_address
+from keeper.execution.contract_build import executor_build
 from keeper.execution.deployment import (
     CREATE2_FACTORY,
     SALT,
@@ -26,6 +26,10 @@ from keeper.execution.deployment import (
 
 if TYPE_CHECKING:
     from ape.api import AccountAPI, ProviderAPI
+
+
+def home_folder() -> Path:
+    return Path(os.environ.get("ORION_HOME") or CHECKOUT / ".orion")
 
 
 def choose_roles(
@@ -66,18 +70,27 @@ def choose_account(alias: str | None, *, dev_chain: bool) -> AccountAPI:
     "--treasury", help="Cold account that receives withdrawals. Default on a development chain: its account 1."
 )
 @click.option("--account", "alias", help="ape account that pays. Default on a development chain: its account 0.")
+@click.option("--confirmations", type=click.IntRange(min=0), help="Blocks to wait for. Default: as ape does there.")
 @click.option("--force", is_flag=True, help="On a development chain: let one account be operator and treasury.")
-def cli(provider: ProviderAPI, operator: str | None, treasury: str | None, alias: str | None, force: bool) -> None:
+def cli(
+    provider: ProviderAPI,
+    operator: str | None,
+    treasury: str | None,
+    alias: str | None,
+    confirmations: int | None,
+    force: bool,
+) -> None:
     """Deploy the executor, or see that it is deployed already, and record it below ORION_HOME/deployments.
 
     One operator and one treasury give one address, on every chain. A deployment that exists is checked byte for byte.
     """
     try:
         roles = choose_roles(operator, treasury, dev_chain=provider.network.is_dev, force=force)
-        deployment = deploy(provider, *roles, choose_account(alias, dev_chain=provider.network.is_dev))
+        account = choose_account(alias, dev_chain=provider.network.is_dev)
+        deployment = deploy(provider, *roles, account, confirmations)
     except InputError as error:
         raise click.ClickException(str(error)) from error
-    home = Path(os.environ.get("ORION_HOME") or CHECKOUT / ".orion")
+    home = home_folder()
     path = save_deployment(home, provider.chain_id, _with_first_block(home, provider.chain_id, deployment))
     click.echo(f"executor  {deployment.executor}")
     click.echo(f"operator  {deployment.operator}")
@@ -85,10 +98,11 @@ def cli(provider: ProviderAPI, operator: str | None, treasury: str | None, alias
     click.echo(f"recorded  {path}")
 
 
-def deploy(provider: ProviderAPI, operator: Address, treasury: Address, account: AccountAPI) -> Deployment:
+def deploy(
+    provider: ProviderAPI, operator: Address, treasury: Address, account: AccountAPI, confirmations: int | None = None
+) -> Deployment:
     """Put the executor at its address unless it is there; raises `InputError` when what is there is something else."""
-    bytecode = Project(CHECKOUT).load_contracts()["Executor"].deployment_bytecode
-    init_code = bytes(bytecode.to_bytes())
+    init_code = executor_build().init_code
     creation = creation_code(init_code, operator, treasury)
     address = executor_address(init_code, operator, treasury)
     # what the constructor returns is the runtime code with the immutables filled in
@@ -98,7 +112,8 @@ def deploy(provider: ProviderAPI, operator: Address, treasury: Address, account:
     else:
         if not provider.get_code(CREATE2_FACTORY):
             raise InputError("chain", provider.chain_id, f"It lacks the CREATE2 factory {CREATE2_FACTORY}.")
-        account.transfer(CREATE2_FACTORY, 0, data=SALT + creation)
+        waiting = {} if confirmations is None else {"required_confirmations": confirmations}
+        account.transfer(CREATE2_FACTORY, 0, data=SALT + creation, **waiting)
     found = bytes(provider.get_code(address))
     if found != expected:
         raise InputError("executor", address, "The code there is not this project's executor. Do not use it.")
