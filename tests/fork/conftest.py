@@ -68,14 +68,19 @@ def provider(networks: Any) -> ProviderAPI:
     return networks.active_provider
 
 
-@pytest.fixture(scope="session")
-def deploy_script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("deploy_script", CHECKOUT / "scripts" / "deploy.py")
+def script(name: str) -> ModuleType:
+    """One of the project's ape scripts as a module."""
+    spec = importlib.util.spec_from_file_location(f"{name}_script", CHECKOUT / "scripts" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def deploy_script() -> ModuleType:
+    return script("deploy")
 
 
 @pytest.fixture(scope="session")
