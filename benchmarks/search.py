@@ -41,6 +41,8 @@ PEER_BLOCKS = 8
 RATE_ERROR = 1e-12
 """Two sums of the same logarithms in different order differ by less."""
 PARTS = ("markets", "cycles", "auction")
+WIDTH = 120
+"""Columns of the tables where they go to a file."""
 
 
 def measure(size: int, blocks: int, say: Callable[[str], None]) -> Samples:
@@ -174,7 +176,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.blocks < PEER_BLOCKS:
         parser.error(f"--blocks {options.blocks}: give at least {PEER_BLOCKS}, on so many the peers run")
-    console = Console(stderr=True)
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else WIDTH)
     start = time.perf_counter()
 
     def say(text: str) -> None:

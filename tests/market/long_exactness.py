@@ -27,6 +27,8 @@ MANY = (VenueKind.UNISWAP_V2, VenueKind.UNISWAP_V3)
 SHARE_OF_OTHERS = 10
 EXAMPLES = 3
 REPORT_SECONDS = 10.0
+WIDTH = 120
+"""Columns of the table where it goes to a file."""
 
 
 @dataclass
@@ -109,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.swaps < SHARE_OF_OTHERS:
         parser.error(f"--swaps {options.swaps}: give at least {SHARE_OF_OTHERS}")
-    console = Console(stderr=True)
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else WIDTH)
     background, tallies = BackgroundLoop(), {}
     state = background.run(ensure_state(load_settings().home))
     with tempfile.TemporaryDirectory() as folder, running_replica(state, background, Path(folder)) as replica:
