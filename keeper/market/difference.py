@@ -37,7 +37,7 @@ def compare(ours: Pool, theirs: Pool | None, block: BlockHeader) -> Difference |
     """None where the states agree but for what moves without an event."""
     if theirs is None:
         return Difference(ours.key, ours.dex, block.number, {"venue": ours.venue.value}, None)
-    if isinstance(ours, MultiTokenPool) and type(theirs) is type(ours):
+    if isinstance(ours, MultiTokenPool) and ours.drifts and type(theirs) is type(ours):
         ours = ours.drifted(theirs)
     if ours == theirs:
         return None

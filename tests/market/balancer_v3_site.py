@@ -35,6 +35,7 @@ _PINS = Path(__file__).with_name("balancer_v3_pins.json")
 _BPS = 10**14
 _UNIT = 10**16
 _WINDOW = 90 * 86_400
+_PAUSABLE_UNTIL = 2**32 - 2**24
 _TOKENS = "(address,uint8,address,bool)[]"
 _REGISTER = (
     f"registerPool(address,{_TOKENS},uint256,uint32,bool,(address,address,address),address,(bool,bool,bool,bool))"
@@ -160,7 +161,17 @@ def build(replica: RunningReplica) -> BalancerV3Site:
         nobody = (ZERO_ADDRESS,) * 3
         everything = (False, False, False, True)
         chain.execute(
-            VAULT, _REGISTER, address, config, fee_bps * _BPS, 0, False, nobody, ZERO_ADDRESS, everything, sender=TRADER
+            VAULT,
+            _REGISTER,
+            address,
+            config,
+            fee_bps * _BPS,
+            _PAUSABLE_UNTIL,
+            False,
+            nobody,
+            ZERO_ADDRESS,
+            everything,
+            sender=TRADER,
         )
         initialize = call_data(_INITIALIZE, address, TRADER, tokens, [part.held for part in parts], 0, b"")
         payments = [call for part in parts for call in settle_calls(part.token, part.held)]

@@ -39,6 +39,11 @@ STATES: list[dict[str, Any]] = [
     | {"balances": [10**13, 2 * 10**10, 4 * 10**21], "price_scale": [50_000 * ONE, 2_500 * ONE]}
     | {"d": 3 * 10**25, "a": 1_707_629, "gamma": 11_809_167_828_997, "mid_fee": 3_000_000, "out_fee": 30_000_000}
     | {"fee_gamma": 5 * 10**14},
+    {**TRIPLE, "venue": "balancer_v3_weighted", "address": address(12), "swap_fee": 10**15, "aggregate_fee": ONE // 2}
+    | {"balances": [10**22, 10**21, 10**12], "weights": [ONE // 2, ONE // 4, ONE // 4], "decimals": [18, 18, 6]}
+    | {"minimum_balances": [10**6, 10**6, 10**12]},
+    {**TRIPLE, "venue": "balancer_v3_stable", "address": address(13), "swap_fee": 10**14, "aggregate_fee": ONE // 2}
+    | {"balances": [10**24, 2 * 10**24, 10**12], "decimals": [18, 18, 6], "amplification": 200_000},
 ]
 
 

@@ -20,7 +20,7 @@ from keeper.market.specs import PoolSpec
 from keeper.market.venues import Pool
 from keeper.replica import addresses
 from tests.conftest import RunningReplica
-from tests.market import balancer_site
+from tests.market import balancer_site, balancer_v3_site
 from tests.market.chain import TOKEN0, TOKEN1, address, block_hash, header, word
 from tests.market.json_rpc_server import Refusal, json_rpc_server
 from tests.replica.chain import Chain
@@ -87,13 +87,18 @@ def test_pools_are_found_by_the_events_of_every_kind_of_factory(replica: Running
     assert [spec.venue for spec in specs] == [pools[spec.key].venue for spec in specs] == kinds
 
 
-def test_pools_of_the_vault_tell_what_they_are(fresh_replica: RunningReplica) -> None:
+def test_pools_of_the_vaults_tell_what_they_are(fresh_replica: RunningReplica) -> None:
     first = int(fresh_replica.rpc("eth_blockNumber"), 16) + 1
     v2 = balancer_site.build(fresh_replica)
     specs, pools = find(fresh_replica, factory("balancer_v2", addresses.BALANCER_VAULT, first))
     wanted = [*v2.weighted, v2.stable]
     assert [(spec.address, spec.venue) for spec in specs] == [(spec.address, spec.venue) for spec in wanted]
     assert pools.keys() == {spec.address for spec in wanted}
+
+    v3 = balancer_v3_site.build(fresh_replica)
+    specs, _ = find(fresh_replica, factory("balancer_v3", balancer_v3_site.VAULT, first))
+    wanted = [*v3.weighted, v3.stable, v3.rated]
+    assert [(spec.address, spec.venue) for spec in specs] == [(spec.address, spec.venue) for spec in wanted]
 
 
 def created(number: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from keeper.domain.errors import InputError
-from keeper.domain.swap_detail import BalancerV2Id, CurveCoins, CurveInterface, V4Key
+from keeper.domain.swap_detail import BalancerV2Id, BalancerV3Vault, CurveCoins, CurveInterface, V4Key
 from keeper.domain.token import VenueKind
 from keeper.domain.units import ZERO_ADDRESS
 from keeper.market.venues import MultiTokenPool, PairView, Pool, UniswapV4Pool, load, pairs_of
@@ -21,7 +21,7 @@ STABLESWAP = next(state for state in STATES if state["venue"] == "curve_stablesw
 
 def test_every_kind_is_here() -> None:
     assert [pool.venue for pool in pools()] == [VenueKind(state["venue"]) for state in STATES]
-    assert {state["venue"] for state in STATES} >= {kind for kind in VenueKind if "v3" not in kind or "swap" in kind}
+    assert {pool.venue for pool in pools()} == set(VenueKind)
 
 
 @pytest.mark.parametrize("pool", pools(), ids=lambda pool: pool.venue)
@@ -80,6 +80,9 @@ def test_what_a_swap_needs() -> None:
     for kind, byte in (("balancer_v2_weighted", "08"), ("balancer_v2_stable", "09")):
         vault = "0xBA12222222228d8Ba445958a75a0704d566BF2C8"
         assert found[VenueKind(kind)].swap_detail(TOKEN2) == BalancerV2Id(vault, "0x" + byte * 32)  # type: ignore[arg-type]
+    for kind in ("balancer_v3_weighted", "balancer_v3_stable"):
+        vault = "0xbA1333333333a1BA1108E8412f11850A5C319bA9"
+        assert found[VenueKind(kind)].swap_detail(TOKEN2) == BalancerV3Vault(vault)  # type: ignore[arg-type]
     for kind, interface in (("curve_stableswap", CurveInterface.INT128), ("curve_tricrypto", CurveInterface.UINT256)):
         # the last pair is the second and the third token
         assert found[VenueKind(kind)].swap_detail(TOKEN0) == CurveCoins(1, 2, interface)

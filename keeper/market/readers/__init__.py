@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from keeper.domain.token import VenueKind
-from keeper.market.readers import balancer_v2, curve_stableswap, solidly, uniswap_v2, uniswap_v3, uniswap_v4
+from keeper.market.readers import (
+    balancer_v2,
+    balancer_v3,
+    curve_stableswap,
+    solidly,
+    uniswap_v2,
+    uniswap_v3,
+    uniswap_v4,
+)
 from keeper.market.readers.answers import Ask, Unreadable
 from keeper.market.specs import PoolSpec
 from keeper.market.venues.base import Pool
@@ -21,6 +29,8 @@ READERS: Mapping[VenueKind, Callable[[Ask, Sequence[PoolSpec]], Awaitable[list[O
     VenueKind.PANCAKESWAP_V3: uniswap_v3.read,
     VenueKind.BALANCER_V2_WEIGHTED: balancer_v2.read,
     VenueKind.BALANCER_V2_STABLE: balancer_v2.read,
+    VenueKind.BALANCER_V3_WEIGHTED: balancer_v3.read,
+    VenueKind.BALANCER_V3_STABLE: balancer_v3.read,
     VenueKind.CURVE_STABLESWAP: curve_stableswap.read,
     VenueKind.UNISWAP_V4: uniswap_v4.read,
     VenueKind.SOLIDLY_VOLATILE: solidly.read,

@@ -14,6 +14,8 @@ from keeper.domain.token import VenueKind
 from keeper.domain.units import Address
 from keeper.market.venues.balancer_v2_stable import BalancerV2StablePool
 from keeper.market.venues.balancer_v2_weighted import BalancerV2WeightedPool
+from keeper.market.venues.balancer_v3_stable import BalancerV3StablePool
+from keeper.market.venues.balancer_v3_weighted import BalancerV3WeightedPool
 from keeper.market.venues.base import InsufficientLiquidity, Pool
 from keeper.market.venues.curve_stableswap import CurveStableSwapPool
 from keeper.market.venues.curve_tricrypto import CurveTricryptoPool
@@ -28,6 +30,8 @@ __all__ = [
     "KINDS",
     "BalancerV2StablePool",
     "BalancerV2WeightedPool",
+    "BalancerV3StablePool",
+    "BalancerV3WeightedPool",
     "CurveStableSwapPool",
     "CurveTricryptoPool",
     "InsufficientLiquidity",
@@ -56,6 +60,8 @@ KINDS: tuple[type[Pool], ...] = (
     CurveTricryptoPool,
     SolidlyVolatilePool,
     SolidlyStablePool,
+    BalancerV3WeightedPool,
+    BalancerV3StablePool,
 )
 """The classes of all states."""
 
@@ -70,6 +76,8 @@ _READERS: dict[VenueKind, Callable[[Mapping[str, Any]], Pool]] = {
     VenueKind.CURVE_TRICRYPTO: CurveTricryptoPool.from_json,
     VenueKind.SOLIDLY_VOLATILE: SolidlyVolatilePool.from_json,
     VenueKind.SOLIDLY_STABLE: SolidlyStablePool.from_json,
+    VenueKind.BALANCER_V3_WEIGHTED: BalancerV3WeightedPool.from_json,
+    VenueKind.BALANCER_V3_STABLE: BalancerV3StablePool.from_json,
 }
 
 

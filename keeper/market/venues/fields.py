@@ -43,6 +43,14 @@ def read_int(state: Mapping[str, Any], name: str, low: int, high: int) -> int:
     return to_int(read(state, name), name, low, high)
 
 
+def read_flag(state: Mapping[str, Any], name: str) -> bool:
+    """A JSON boolean, false where it is left out."""
+    value = state.get(name, False)
+    if not isinstance(value, bool):
+        raise InputError(name, value, "Give true or false, or leave it out.")
+    return value
+
+
 def read_text(state: Mapping[str, Any], name: str) -> str:
     value = read(state, name)
     if not isinstance(value, str) or not value:
