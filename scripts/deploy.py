@@ -112,9 +112,13 @@ def deploy(
     else:
         if not provider.get_code(CREATE2_FACTORY):
             raise InputError("chain", provider.chain_id, f"It lacks the CREATE2 factory {CREATE2_FACTORY}.")
-        waiting = {} if confirmations is None else {"required_confirmations": confirmations}
-        account.transfer(CREATE2_FACTORY, 0, data=SALT + creation, **waiting)
+        if confirmations is None:
+            # with none ape does not even wait for the block, which a development chain mines at once
+            confirmations = 0 if provider.network.is_dev else max(1, provider.network.required_confirmations)
+        account.transfer(CREATE2_FACTORY, 0, data=SALT + creation, required_confirmations=confirmations)
     found = bytes(provider.get_code(address))
+    if not found:
+        raise InputError("executor", address, "It is not in a block yet. Run the same command again in a while.")
     if found != expected:
         raise InputError("executor", address, "The code there is not this project's executor. Do not use it.")
     codehash = Hash32("0x" + keccak(found).hex())

@@ -106,4 +106,7 @@ def balance_of(provider: ProviderAPI, token: Address, owner: Address) -> int:
     if token == ZERO_ADDRESS:
         return provider.get_balance(owner)
     data = "0x70a08231" + owner[2:].lower().rjust(64, "0")
-    return int(provider.make_request("eth_call", [{"to": token, "data": data}, "latest"]), 16)
+    found = provider.make_request("eth_call", [{"to": token, "data": data}, "latest"])
+    if len(found) < 66:
+        raise InputError("--token", token, "This chain has no such token; ORION_WETH names its wrapped coin.")
+    return int(found, 16)

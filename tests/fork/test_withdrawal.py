@@ -45,6 +45,8 @@ def test_one_token_in_part(provider: ProviderAPI, deployment: Deployment, treasu
     held = site.balance(USDC, site.executor)
     assert WITHDRAW.withdraw(provider, deployment, treasury, USDC, 4_000, 1) == 4_000
     assert site.balance(USDC, site.executor) == held - 4_000
+    with pytest.raises(InputError, match="--token"):
+        WITHDRAW.withdraw(provider, deployment, treasury, treasury.address, 1, 0)
     with pytest.raises(InputError, match="--amount"):
         WITHDRAW.withdraw(provider, deployment, treasury, USDC, held, 1)
 
