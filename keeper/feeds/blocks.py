@@ -56,6 +56,9 @@ class BlockFeed:
 
     Attributes:
         dropped: heads dropped so far.
+        filled: blocks so far that were found by their number or as a parent, without having been told.
+        connections: websockets that came about so far.
+        failures: websockets lost or refused, and attempts at a block that failed, so far.
 
     Iterating raises `ComponentError` when the attempts are used up, and `ReorgTooDeep` when the node's chain and ours
     have nothing in common within `HISTORY_BLOCKS`.
@@ -91,6 +94,9 @@ class BlockFeed:
         self._failures = 0
         self._listener: asyncio.Task[None] | None = None
         self.dropped = 0
+        self.filled = 0
+        self.connections = 0
+        self.failures = 0
 
     async def __aenter__(self) -> Self:
         return self
@@ -177,6 +183,8 @@ class BlockFeed:
         if reverted:
             log.warning("reorg: %d blocks displaced from block %d on", len(reverted), head.header.number)
         self._history[head.header.hash] = self._tip = head.header
+        if head.header.hash != target.header.hash:
+            self.filled += 1
         if len(self._history) > HISTORY_BLOCKS:
             del self._history[next(iter(self._history))]
         return BlockEvent(header=head.header, logs=logs, reverted=tuple(reverted), seen_at=target.seen_at)
@@ -197,6 +205,7 @@ class BlockFeed:
 
     async def _bear(self, error: RpcError | ComponentError) -> None:
         """Wait before the next attempt; raise when they are used up."""
+        self.failures += 1
         self._failures += 1
         if self._failures > self._attempts:
             self._failures = 0
@@ -211,6 +220,7 @@ class BlockFeed:
             try:
                 async with connect(self._url, proxy=None) as socket:
                     await self._subscribe(socket)
+                    self.connections += 1
                     # what came while nobody listened is found from the latest block
                     self._push(None)
                     async for message in socket:
@@ -221,6 +231,7 @@ class BlockFeed:
             except (OSError, WebSocketException, RpcError, ComponentError) as error:
                 # a websocket error may quote the endpoint
                 problem = str(error) if isinstance(error, RpcError | ComponentError) else type(error).__name__
+            self.failures += 1
             failures += 1
             if failures > self._attempts:
                 raise _trouble(f"its websocket failed {failures} times without a block; last: {problem}")

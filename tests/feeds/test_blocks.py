@@ -69,6 +69,7 @@ async def test_a_gap_is_filled_block_by_block() -> None:
         fake.add(*(raw_block(number) for number in range(102, 110)))
         await fake.announce(raw_block(109))
         assert names(await take(feed, 8)) == list(range(102, 110))
+        assert (feed.filled, feed.connections, feed.failures) == (7, 1, 0)
         await nothing_more(feed, fake, 110)
 
 
@@ -189,6 +190,8 @@ async def test_the_connection_is_made_again_and_the_gap_filled() -> None:
             fake.add(*(raw_block(at) for at in range(number, number + 3)))
             assert names(await take(feed, 3)) == [number, number + 1, number + 2]
         assert fake.subscriptions == 7
+        assert feed.connections == 7
+        assert feed.failures >= 6
 
 
 @pytest.mark.parametrize(
