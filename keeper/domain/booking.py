@@ -30,7 +30,7 @@ class Account(StrEnum):
     GAS_PAID = "gas_paid"
     """Spent: base fees, which the chain burns."""
     BUILDER_PAYMENTS = "builder_payments"
-    """Spent: priority fees, which go to the builder of the block."""
+    """Spent: priority fees, and what transactions themselves pay the builder of the block."""
     LOAN_FEES = "loan_fees"
     """Spent: what lenders took beyond the loan."""
     TRADING_INCOME = "trading_income"

@@ -72,6 +72,7 @@ def trade_document(trade: Trade) -> dict[str, Any]:
             "gas_used": plan.prediction.gas_used,
             "base_fee": str(plan.prediction.base_fee),
             "priority_fee": str(plan.prediction.priority_fee),
+            "builder_payment": str(plan.prediction.builder_payment),
         },
         "financing": {
             "kind": plan.financing.kind.value,

@@ -170,8 +170,8 @@ class Journal:
     async def unbooked(self, book: str, network: str) -> list[dict[str, Any]]:
         """Trades of ``network`` that the chain included after ``book`` began and that do not stand in it, oldest first.
 
-        Each has ``id, opportunity_id, chain_id, transaction_hash, loan_fee`` and ``attempt``, how often it was booked
-        and taken back.
+        Each has ``id, opportunity_id, chain_id, transaction_hash, loan_fee, builder_payment`` and ``attempt``, how
+        often it was booked and taken back.
         """
         outcome = aliased(JournalEntryRow)
         back = aliased(JournalEntryRow)
@@ -190,6 +190,7 @@ class Journal:
                 OpportunityRow.chain_id,
                 TradeRow.transaction_hash,
                 TradeRow.details["financing"]["fee"].astext.label("loan_fee"),
+                TradeRow.details["prediction"]["builder_payment"].astext.label("builder_payment"),
                 select(func.count()).where(*of_trade).scalar_subquery().label("attempt"),
             )
             .join(RunRow, RunRow.id == TradeRow.run_id)

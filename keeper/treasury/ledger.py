@@ -10,6 +10,7 @@ from uuid import UUID
 
 from keeper.domain.booking import COIN, SHARES, Account, Entry, EntryKind, Leg
 from keeper.domain.errors import InputError
+from keeper.domain.plan import NOTHING
 from keeper.domain.trade import Trade, TradeStatus
 from keeper.domain.units import Address, Hash32, Wei
 from keeper.store.recorder import trade_id
@@ -24,6 +25,7 @@ class Settled:
     Attributes:
         gross: what the executor's balance of the profit token grew by; zero when it reverted.
         loan_fee: what of the income went to the lender before that; zero when it reverted.
+        builder_payment: what of it the transaction itself sent to the block's fee recipient; zero when it reverted.
     """
 
     trade_id: UUID
@@ -36,6 +38,7 @@ class Settled:
     loan_fee: Wei
     gas_used: int
     gas_cost: Wei
+    builder_payment: Wei = NOTHING
 
     @property
     def net(self) -> Wei:
@@ -58,6 +61,7 @@ class Settled:
             loan_fee=Wei(trade.plan.financing.fee if landed else 0),
             gas_used=trade.gas_used,
             gas_cost=trade.gas_cost,
+            builder_payment=trade.plan.prediction.builder_payment if landed else NOTHING,
         )
 
 
@@ -107,7 +111,8 @@ def outcome_entries(
             (
                 Leg(Account.EXECUTOR_BALANCE, token, settled.gross),
                 Leg(Account.LOAN_FEES, token, settled.loan_fee),
-                Leg(Account.TRADING_INCOME, token, -(settled.gross + settled.loan_fee)),
+                Leg(Account.BUILDER_PAYMENTS, token, settled.builder_payment),
+                Leg(Account.TRADING_INCOME, token, -(settled.gross + settled.loan_fee + settled.builder_payment)),
                 Leg(Account.GAS_PAID, COIN, burned),
                 Leg(Account.BUILDER_PAYMENTS, COIN, gas - burned),
                 Leg(Account.OPERATOR_BALANCE, COIN, -gas),

@@ -58,4 +58,5 @@ def _settled(row: Mapping[str, Any], receipt: Mapping[str, Any], token: Address,
         loan_fee=Wei(int(row["loan_fee"]) if landed else 0),
         gas_used=gas_used,
         gas_cost=Wei(gas_used * price),
+        builder_payment=Wei(int(row["builder_payment"] or 0) if landed else 0),
     )

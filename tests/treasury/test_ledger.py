@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -101,6 +103,20 @@ def test_gas_is_parted_into_what_is_burnt_and_what_the_builder_gets() -> None:
     assert totals[Account.GAS_PAID, COIN] == 200_000 * 3 * 10**9
     assert totals[Account.BUILDER_PAYMENTS, COIN] == 200_000 * 2 * 10**9
     assert booked[0].details["builder"] == BUILDER
+
+
+def test_what_a_transaction_pays_the_builder_itself_is_income_that_was_spent() -> None:
+    trade = trade_of(10**16, gas_used=200_000, price=10**9, loan_fee=7)
+    settled = replace(settled_of(trade), builder_payment=Wei(4 * 10**15))
+    totals = sums(outcome_entries(settled, book=BOOK, token=WETH, reinvestment_bps=5_000, base_fee=Wei(10**9)))
+    assert totals[Account.BUILDER_PAYMENTS, WETH] == 4 * 10**15
+    assert totals[Account.BUILDER_PAYMENTS, COIN] == 0
+    assert totals[Account.EXECUTOR_BALANCE, WETH] == 10**16
+    assert -totals[Account.TRADING_INCOME, WETH] == 10**16 + 4 * 10**15 + 7
+    prediction = replace(trade.plan.prediction, builder_payment=Wei(5))
+    for status, paid in ((TradeStatus.LANDED, 5), (TradeStatus.REVERTED, 0)):
+        sent = replace(trade, plan=replace(trade.plan, prediction=prediction), status=status)
+        assert settled_of(sent).builder_payment == paid
 
 
 def test_a_reverted_transaction_costs_its_gas_and_both_shares_bear_it() -> None:
