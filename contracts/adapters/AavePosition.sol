@@ -35,7 +35,6 @@ library AavePosition {
         uint256 collateral = Asset.balance(position.collateral, address(this));
         Asset.approve(position.collateral, position.protocol, collateral);
         pool.supply(position.collateral, collateral, owner, 0);
-        Asset.requireNoAllowance(position.collateral, position.protocol);
         pool.borrow(position.debt, debt, VARIABLE_RATE, 0, owner);
     }
 
@@ -47,7 +46,6 @@ library AavePosition {
         if (debt != 0) {
             Asset.approve(position.debt, position.protocol, debt);
             pool.repay(position.debt, debt, VARIABLE_RATE, owner);
-            Asset.requireNoAllowance(position.debt, position.protocol);
         }
         address aToken = _aToken(pool, position);
         uint256 held = Asset.balance(aToken, owner);

@@ -50,8 +50,7 @@ abstract contract AdapterBase is AdapterErrors {
 
     /// @dev Require that the balance of `owner` has grown by `minimum`.
     function _growth(address token, address owner, uint256 start, uint256 minimum) internal view returns (uint256 grown) {
-        uint256 end = Asset.balance(token, owner);
-        grown = end > start ? end - start : 0;
-        if (end < start || grown < minimum) revert OutputTooSmall(grown, minimum);
+        grown = Asset.balance(token, owner) - start;
+        if (grown < minimum) revert OutputTooSmall(grown, minimum);
     }
 }

@@ -4,7 +4,8 @@ pragma solidity 0.8.30;
 /// @title Every error that the adapter itself raises
 /// @notice A failing pool, token, lender, reactor or protocol keeps its own revert data, which is passed on unchanged.
 interface AdapterErrors {
-    /// @notice The caller is not the one that this call, at this moment, is reserved for.
+    /// @notice The caller is not the one that this call, at this moment, is reserved for; or it is, but calls back another
+    /// function than the committed one, or with other bytes.
     error Unauthorized();
 
     /// @notice A constructor argument is the zero address.
@@ -15,9 +16,6 @@ interface AdapterErrors {
 
     /// @notice Another call is under way: one thing at a time.
     error Busy();
-
-    /// @notice The expected contract called back, but not with the bytes that were committed.
-    error DataMismatch();
 
     /// @notice The loan was asked for by somebody else: the lender names another initiator than this contract.
     error WrongInitiator();

@@ -32,7 +32,8 @@ library Asset {
         if (IERC20(token).allowance(address(this), spender) != 0) approve(token, spender, 0);
     }
 
-    /// @dev Require the call to succeed and to answer with true or, from a contract, with nothing.
+    /// @dev Require the call to succeed and to answer with true or with nothing. That there is a contract at all is known
+    /// from its balances, which are read before.
     ///
     ///     if the call failed: revert with what the token reverted with
     function _call(address token, bytes memory data) private {
@@ -42,7 +43,6 @@ library Asset {
                 revert(add(answer, 0x20), mload(answer))
             }
         }
-        bool accepted = answer.length == 0 ? token.code.length != 0 : abi.decode(answer, (uint256)) == 1;
-        if (!accepted) revert AdapterErrors.TokenFailed();
+        if (answer.length != 0 && abi.decode(answer, (uint256)) != 1) revert AdapterErrors.TokenFailed();
     }
 }

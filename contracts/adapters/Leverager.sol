@@ -18,6 +18,7 @@ abstract contract Leverager is FlashBorrower {
     ///     require a mandate for the position and this block
     ///     price, state before
     ///     borrow: in the callback `_open` or `_close`
+    ///     require the protocol took what it was approved for
     ///     send the rest of the debt token to the treasury, state after
     ///     loss = equity before - equity after - rest, at least 0
     ///     require loss, debt and health are within the bounds; take the loss from the budget
@@ -27,10 +28,12 @@ abstract contract Leverager is FlashBorrower {
         if (block.number > mandate.lastBlock) revert NoMandate();
         IAdapter.Position calldata position = job.position;
         Price memory price = Positions.price(position);
-        State memory start = Positions.read(position, TREASURY);
+        State memory start = Positions.read(position, TREASURY, price);
         _borrow(job.lender, position.debt, job.debt, action);
+        Asset.requireNoAllowance(position.collateral, position.protocol);
+        Asset.requireNoAllowance(position.debt, position.protocol);
         uint256 rest = _deliver(position.debt);
-        State memory end = Positions.read(position, TREASURY);
+        State memory end = Positions.read(position, TREASURY, price);
         loss = _loss(price, start, end, rest);
         uint256 limit = job.maxLoss < mandate.lossBudget ? job.maxLoss : mandate.lossBudget;
         if (loss > limit) revert LossTooLarge(loss, limit);

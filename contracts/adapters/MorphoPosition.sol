@@ -20,14 +20,17 @@ library MorphoPosition {
     }
 
     /// @dev health = collateral * price / 1e36 * lltv / debt
-    function read(IAdapter.Position calldata position, address owner) internal returns (State memory state) {
+    function read(IAdapter.Position calldata position, address owner, Price memory price_)
+        internal
+        returns (State memory state)
+    {
         IMorpho.MarketParams memory market = _market(position);
         IMorpho morpho = IMorpho(position.protocol);
         morpho.accrueInterest(market);
         (state.collateral, state.debt,) = _holdings(morpho, market, owner);
         state.health = type(uint256).max;
         if (state.debt != 0) {
-            uint256 worth = state.collateral * IMorphoOracle(position.oracle).price() / PRICE_SCALE;
+            uint256 worth = state.collateral * price_.numerator / price_.denominator;
             state.health = worth * position.lltv / state.debt;
         }
     }
@@ -38,7 +41,6 @@ library MorphoPosition {
         uint256 collateral = Asset.balance(position.collateral, address(this));
         Asset.approve(position.collateral, position.protocol, collateral);
         morpho.supplyCollateral(market, collateral, owner, "");
-        Asset.requireNoAllowance(position.collateral, position.protocol);
         morpho.borrow(market, debt, 0, owner, address(this));
     }
 
@@ -52,7 +54,6 @@ library MorphoPosition {
         if (debt != 0) {
             Asset.approve(position.debt, position.protocol, debt);
             morpho.repay(market, all ? 0 : debt, all ? shares : 0, owner, "");
-            Asset.requireNoAllowance(position.debt, position.protocol);
         }
         morpho.withdrawCollateral(market, collateral > held ? held : collateral, owner, address(this));
     }

@@ -30,10 +30,14 @@ library Positions {
     }
 
     /// @dev Interest up to this block included.
-    function read(IAdapter.Position calldata position, address owner) internal returns (State memory) {
+    /// @param price_ By which a Morpho position is valued; Aave values an account itself.
+    function read(IAdapter.Position calldata position, address owner, Price memory price_)
+        internal
+        returns (State memory)
+    {
         return position.venue == IAdapter.Venue.AAVE_V3
             ? AavePosition.read(position, owner)
-            : MorphoPosition.read(position, owner);
+            : MorphoPosition.read(position, owner, price_);
     }
 
     /// @dev Supply all collateral that this contract has for `owner`, and borrow on its account.

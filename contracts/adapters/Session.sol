@@ -26,7 +26,7 @@ uint256 constant FILL_UNISWAPX = 7;
 library Session {
     /// @dev Begin a call. Nothing may be under way.
     function enter() internal {
-        if (_read() != IDLE) revert AdapterErrors.Busy();
+        requireIdle();
         _write(BUSY);
     }
 
@@ -52,12 +52,10 @@ library Session {
         _write(_commitment(caller, purpose, keccak256(data)));
     }
 
-    /// @dev Check the callback that was committed to, and let it be the last one.
+    /// @dev Check caller, purpose and bytes of a callback against what was committed to, and let it be the last one.
     function accept(uint256 purpose, bytes calldata data) internal {
-        uint256 committed = _read();
-        if (committed >> 96 != uint160(msg.sender) || uint8(committed) != purpose) revert AdapterErrors.Unauthorized();
+        if (_read() != _commitment(msg.sender, purpose, keccak256(data))) revert AdapterErrors.Unauthorized();
         _write(BUSY);
-        if (committed != _commitment(msg.sender, purpose, keccak256(data))) revert AdapterErrors.DataMismatch();
     }
 
     /// @dev Require that whoever was expected has called back.

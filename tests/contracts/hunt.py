@@ -1,4 +1,4 @@
-"""Plants each bug of `mutants` and lists what noticed it: `make mutants`."""
+"""Plants each bug of `mutants` and `adapter_mutants` and lists what noticed it: `make mutants`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from tests.contracts.adapter_hunt import hunt_adapter
 from tests.contracts.attacks import ACCOMPLICE, ATTEMPTS, OTHER, POOL, TOKEN
 from tests.contracts.compiler import STAND_INS, compile_sources, executor_sources, read_sources
 from tests.contracts.mutants import MUTANTS, NUMBERS, PLANT_SLOT, planted_sources
@@ -43,12 +44,12 @@ def hunt(node: Node) -> dict[str, list[str]]:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object on stdout.")
 def main(as_json: bool) -> None:
-    """Plant one bug after the other in the executor, and list the attempts on it that notice. Fails if one survives."""
+    """Plant one bug after the other in executor and adapter, and list the attempts that notice. Fails if one survives."""
     from rich.console import Console
     from rich.table import Table
 
     with running_replica() as node:
-        killers = hunt(node)
+        killers = hunt(node) | hunt_adapter(node)
     table = Table(title="Planted bugs")
     table.add_column("bug")
     table.add_column("killed by")
