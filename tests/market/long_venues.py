@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple, TypeVar
@@ -20,6 +21,8 @@ from keeper.market.specs import PoolSpec
 from keeper.market.venues import (
     BalancerV2StablePool,
     BalancerV2WeightedPool,
+    BalancerV3StablePool,
+    BalancerV3WeightedPool,
     CurveStableSwapPool,
     InsufficientLiquidity,
     PancakeSwapV3Pool,
@@ -31,9 +34,19 @@ from keeper.market.venues import (
 from keeper.market.venues.concentrated import ConcentratedPool
 from keeper.market.venues.curve_stableswap import Quote
 from keeper.market.venues.tick_math import get_sqrt_ratio_at_tick
+from keeper.replica.rpc import RpcError
 from tests.conftest import RunningReplica
 from tests.contracts.compiler import compile_sources, read_sources
-from tests.market import balancer_site, test_balancer_v2, test_solidly, test_uniswap_v4
+from tests.market import (
+    balancer_site,
+    balancer_v3_site,
+    test_balancer_v2,
+    test_balancer_v3,
+    test_solidly,
+    test_uniswap_v4,
+)
+from tests.market.balancer_site import BalancerSite
+from tests.market.balancer_v3_site import BalancerV3Site
 from tests.market.chain import mint, word
 from tests.market.contracts import GAS, Overrides, ask, probe_v3, quote_v3, v3_state
 from tests.market.test_readers import entries, read
@@ -65,13 +78,17 @@ State = TypeVar("State", bound=ConcentratedPool)
 
 def venues(replica: RunningReplica) -> dict[VenueKind, Callable[[], Batch]]:
     """By venue, what makes its batches; making them reads or creates the pools."""
+    v2_site = cache(lambda: balancer_site.build(replica))
+    v3_site = cache(lambda: balancer_v3_site.build(replica))
     return {
         VenueKind.UNISWAP_V2: lambda: pairs(replica),
         VenueKind.UNISWAP_V3: lambda: uniswap_v3(replica),
         VenueKind.PANCAKESWAP_V3: lambda: pancakeswap_v3(replica),
         VenueKind.UNISWAP_V4: lambda: uniswap_v4(replica),
-        VenueKind.BALANCER_V2_WEIGHTED: lambda: balancer_weighted(replica),
-        VenueKind.BALANCER_V2_STABLE: lambda: balancer_stable(replica),
+        VenueKind.BALANCER_V2_WEIGHTED: lambda: balancer_weighted(replica, v2_site()),
+        VenueKind.BALANCER_V2_STABLE: lambda: balancer_stable(replica, v2_site()),
+        VenueKind.BALANCER_V3_WEIGHTED: lambda: balancer_v3(v3_site(), BalancerV3WeightedPool),
+        VenueKind.BALANCER_V3_STABLE: lambda: balancer_v3(v3_site(), BalancerV3StablePool),
         VenueKind.CURVE_STABLESWAP: lambda: curve(replica),
         VenueKind.SOLIDLY_VOLATILE: lambda: solidly(replica, VenueKind.SOLIDLY_VOLATILE),
         VenueKind.SOLIDLY_STABLE: lambda: solidly(replica, VenueKind.SOLIDLY_STABLE),
@@ -217,8 +234,7 @@ def drawn_state(random: Random, deployed: State, minted: Callable[..., Any] | No
     return pool
 
 
-def balancer_weighted(replica: RunningReplica) -> Batch:
-    site = balancer_site.build(replica)
+def balancer_weighted(replica: RunningReplica, site: BalancerSite) -> Batch:
     specs = [PoolSpec.from_json(entry) for entry in entries(replica, "balancer_v2_weighted")] + list(site.weighted)
     known = [pool for pool in read(replica, specs).values() if isinstance(pool, BalancerV2WeightedPool)]
     assert {pool.pow_version for pool in known} == {"v1", "v2"}
@@ -231,8 +247,8 @@ def balancer_weighted(replica: RunningReplica) -> Batch:
     return batch
 
 
-def balancer_stable(replica: RunningReplica) -> Batch:
-    (known,) = read(replica, [balancer_site.build(replica).stable]).values()
+def balancer_stable(replica: RunningReplica, site: BalancerSite) -> Batch:
+    (known,) = read(replica, [site.stable]).values()
     assert isinstance(known, BalancerV2StablePool)
 
     def batch(random: Random) -> Iterator[Outcome]:
@@ -264,6 +280,39 @@ def _on_swap(replica: RunningReplica, pool: test_balancer_v2.Pool, random: Rando
         # the Vault, which is not asked here, holds no more than 112 bits
         beyond = ours is None and theirs is not None and max(amount, theirs) >= 2**111
         yield Outcome(exact_in, ours, None if beyond else theirs, pool, swap)
+
+
+def balancer_v3(site: BalancerV3Site, kind: type[test_balancer_v3.V3Pool]) -> Batch:
+    """What the Vault computes for a swap. A session sees its swaps one after another, so each has a call of its own."""
+    known = [pool for pool in test_balancer_v3.pools_of(site) if isinstance(pool, kind)]
+    assert len(known) == 2
+
+    def batch(random: Random) -> Iterator[Outcome]:
+        pool, size = random.choice(known), random.randint(14, 34)
+        balances = tuple(
+            int(2 ** (size + random.randint(-8, 8)) * 10**places * random.uniform(1, 2)) // 10**6 + 1
+            for places in pool.decimals
+        )
+        rate = random.randint(10**18, 3 * 10**18)
+        rates = tuple(rate if one == balancer_site.RATE else one for one in pool.rates)
+        pool = replace(pool, balances=balances, rates=rates)
+        overrides = test_balancer_v3.stored(site, pool)
+        for _ in range(SWAPS // 4):
+            i, j = random.sample(range(len(pool.tokens)), 2)
+            token_in, token_out, exact_in = pool.tokens[i], pool.tokens[j], random.random() < 0.5
+            amount = max(int(pool.balances[i if exact_in else j] * 2 ** random.uniform(-40, 0)), 1)
+            call = balancer_v3_site.swap_call(pool.address, token_in, token_out, amount, exact_in=exact_in)
+            try:
+                theirs: int | None = int.from_bytes(site.ask([call], overrides)[0][:32], "big")
+            except RpcError:
+                theirs = None
+            if exact_in:
+                ours = said(lambda a=amount, t=(token_in, token_out): pool.amount_out(t[0], a, t[1]))
+            else:
+                ours = said(lambda a=amount, t=(token_in, token_out): pool.amount_in(t[1], a, t[0]))
+            yield Outcome(exact_in, ours, theirs, pool, (exact_in, i, j, amount))
+
+    return batch
 
 
 def curve(replica: RunningReplica) -> Batch:
