@@ -118,10 +118,40 @@ class Wrap:
 
 @dataclass(frozen=True, slots=True)
 class Unwrap:
-    """All wrapped ether of the router becomes ether of ``recipient``."""
+    """All wrapped ether of the router, ``minimum`` at least, becomes ether of ``recipient``."""
 
     token: Address
+    minimum: int
     recipient: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """All that the router holds of ``token``, ``minimum`` at least, goes to ``recipient``."""
+
+    token: Address
+    minimum: int
+    recipient: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A transfer to or from the router; of ether where the token is the zero address."""
+
+    token: Address
+    amount: Amount
+    payer: Address
+    recipient: Address
+
+
+@dataclass(frozen=True, slots=True)
+class PortionPayment:
+    """``bips`` ten-thousandths of what the router holds, or of its claim on the V4 PoolManager, go to ``recipient``."""
+
+    token: Address
+    bips: int
+    recipient: Address
+    of_claim: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +174,7 @@ class Take:
 
 @dataclass(frozen=True, slots=True)
 class OtherStep:
-    """A step that swaps nothing: a permit, a sweep, a payment.
+    """A step that swaps nothing and is not modelled: a permit, a check of a balance, a position.
 
     Attributes:
         name: of the command or the function.
@@ -165,7 +195,7 @@ class Batch:
     may_fail: bool = False
 
 
-Step = IntendedSwap | Wrap | Unwrap | Settle | Take | OtherStep | Batch
+Step = IntendedSwap | Wrap | Unwrap | Sweep | Payment | PortionPayment | Settle | Take | OtherStep | Batch
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,12 @@ from keeper.domain.pending import (
     IntendedSwap,
     Intent,
     OtherStep,
+    Payment,
+    PortionPayment,
     Settle,
     Step,
     SwapHop,
+    Sweep,
     Take,
     Unwrap,
     Wrap,
@@ -24,6 +27,8 @@ from keeper.domain.units import ZERO_ADDRESS, Address, Hash32
 from keeper.market.venues.base import InsufficientLiquidity, Pool
 from keeper.market.venues.concentrated import ConcentratedPool, SwapResult
 from keeper.market.venues.uniswap_v2 import UniswapV2Pool, get_amount_in
+
+_ALL_BIPS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +147,23 @@ class _Run:
                 self._move(self.balances, ZERO_ADDRESS, -amount)
                 self._receive(step.token, amount, step.recipient)
             case Unwrap():
-                held = self.balances.get(step.token, 0)
-                self.balances[step.token] = 0
-                if step.recipient == self.router:
-                    ether = self.balances[ZERO_ADDRESS]
-                    self.balances[ZERO_ADDRESS] = None if held is None or ether is None else ether + held
+                held = self._all_of(step.token, step.minimum)
+                self._receive(ZERO_ADDRESS, held, step.recipient)
+            case Sweep():
+                self._receive(step.token, self._all_of(step.token, step.minimum), step.recipient)
+            case Payment():
+                amount = self._known(self.balances, step.token) if isinstance(step.amount, Carried) else step.amount
+                if step.payer == self.router:
+                    self._spend(step.token, amount)
+                self._receive(step.token, amount, step.recipient)
+            case PortionPayment():
+                if not 0 < step.bips <= _ALL_BIPS and not step.of_claim:
+                    raise _Reverts("it pays no portion, or more than all")
+                source = self.deltas if step.of_claim else self.balances
+                held = source.get(step.token, 0)
+                portion = None if held is None else max(held, 0) * step.bips // _ALL_BIPS
+                self._move(source, step.token, None if portion is None else -portion)
+                self._receive(step.token, portion, step.recipient)
             case Settle():
                 if step.amount is Carried.ROUTER_BALANCE:
                     amount = self._known(self.balances, step.token)
@@ -275,6 +292,16 @@ class _Run:
             raise _Unknown(f"pool {hop.pool} is not in the book")
         return pool
 
+    def _all_of(self, token: Address, minimum: int) -> int | None:
+        """What the router holds of the token, which leaves it."""
+        held = self.balances.get(token, 0)
+        if held is None and minimum:
+            raise _Unknown(f"how much of {token} there is then is not modelled")
+        if held is not None and held < minimum:
+            raise _Reverts(f"it would receive {held} and wants {minimum}")
+        self.balances[token] = 0
+        return held
+
     def _known(self, amounts: dict[Address, int | None], token: Address) -> int:
         amount = amounts.get(token, 0)
         if amount is None:
@@ -296,11 +323,11 @@ class _Run:
             raise _Unknown(f"the router pays {amount} of {token} and got {held}")
         self._move(self.balances, token, -amount)
 
-    def _receive(self, token: Address, amount: int, recipient: Address) -> None:
+    def _receive(self, token: Address, amount: int | None, recipient: Address) -> None:
         if recipient == self.router:
             self._move(self.balances, token, amount)
 
     @staticmethod
-    def _move(amounts: dict[Address, int | None], token: Address, change: int) -> None:
+    def _move(amounts: dict[Address, int | None], token: Address, change: int | None) -> None:
         held = amounts.get(token, 0)
-        amounts[token] = None if held is None else held + change
+        amounts[token] = None if held is None or change is None else held + change

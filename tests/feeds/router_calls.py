@@ -264,6 +264,39 @@ def universal_wrapped(draw: Draw) -> RouterCall:
     return universal("universal wrapped", b"\x0b\x00\x06\x04\x08", inputs, value)
 
 
+def universal_pulled(draw: Draw) -> RouterCall:
+    """Permit2 brings the input, V3 swaps all of it, a wallet's fee and a fixed payment go off, the rest has to do."""
+    path = draw.path(VenueKind.UNISWAP_V3, "uniswap_v3")
+    amount = draw.amount(path.pools[0], path.tokens[0])
+    token = path.tokens[-1]
+    inputs = [
+        arguments_of("address,address,uint160", path.tokens[0], ROUTER_FLAG, amount),
+        arguments_of(_SWAP_V3, ROUTER_FLAG, ALL_OF_IT, 0, path.packed, False),
+        arguments_of("address,address,uint256", token, draw.sender, draw.random.choice((25, 25, 25, 10_001))),
+        arguments_of("address,address,uint256", token, draw.sender, 1),
+        arguments_of("address,address,uint256", token, SENDER_FLAG, draw.least()),
+    ]
+    return universal("universal pulled", b"\x02\x00\x06\x05\x04", inputs)
+
+
+def universal_to_ether(draw: Draw) -> RouterCall:
+    """V2 into the router, out of it as ether, part of which V4 takes."""
+    path = draw.path(VenueKind.UNISWAP_V2, "uniswap_v2", start=WETH).reversed
+    (pool,) = [pool for pool in draw.pools.values() if pool.venue is VenueKind.UNISWAP_V4]
+    spacing: Any = pool.tick_spacing  # type: ignore[attr-defined]
+    key = (pool.token0, pool.token1, pool.fee_pips, spacing, ETHER)
+    settle = arguments_of("address,uint256,bool", ETHER, ALL_OF_IT, False)
+    swap = arguments_of(f"({KEY},bool,uint128,uint128,bytes)", (key, True, 0, 0, b""))
+    portion = arguments_of("address,address,uint256", pool.token1, draw.sender, 15)
+    take = arguments_of("address,address,uint256", pool.token1, SENDER_FLAG, 0)
+    inputs = [
+        arguments_of(_SWAP_V2, ROUTER_FLAG, draw.amount(path.pools[0], path.tokens[0]), 0, list(path.tokens), True),
+        arguments_of("address,uint256", ROUTER_FLAG, draw.least()),
+        arguments_of("bytes,bytes[]", b"\x0b\x06\x10\x0e", [settle, swap, portion, take]),
+    ]
+    return universal("universal to ether", b"\x08\x0c\x10", inputs)
+
+
 def universal_may_fail(draw: Draw) -> RouterCall:
     """Two swaps, one of which fails and may, alone or within a plan of its own."""
     first, second = (draw.path(VenueKind.UNISWAP_V3, "uniswap_v3") for _ in range(2))
@@ -339,6 +372,8 @@ KINDS: tuple[Callable[[Draw], RouterCall], ...] = (
     universal_v3,
     universal_v2,
     universal_wrapped,
+    universal_pulled,
+    universal_to_ether,
     universal_may_fail,
     universal_v4,
     universal_v4,

@@ -16,8 +16,11 @@ from keeper.domain.pending import (
     IntendedSwap,
     Intent,
     OtherStep,
+    Payment,
     PendingTransaction,
+    PortionPayment,
     Settle,
+    Sweep,
     Take,
     Undecodable,
     Unwrap,
@@ -144,7 +147,7 @@ def test_a_v2_call_names_all_that_it_wants() -> None:
     intent = decode(RouterCall("", router, call_data(name + types, 7, 3, [DAI, WETH], address(5), 1234)))
     step, unwrap = intent.steps
     assert isinstance(step, IntendedSwap)
-    assert (step.by_balance, step.recipient, unwrap) == (True, router, Unwrap(WETH, address(5)))
+    assert (step.by_balance, step.recipient, unwrap) == (True, router, Unwrap(WETH, 0, address(5)))
 
 
 def test_v3_paths_run_from_what_is_paid_to_what_is_received() -> None:
@@ -167,8 +170,8 @@ def test_several_calls_at_once_keep_their_order_and_the_earliest_deadline() -> N
     single = call_data(f"exactInputSingle{types}", (DAI, WETH, 500, ROUTER_FLAG, 5, 4, 9))
     carried = call_data(f"exactInputSingle{types}", (WETH, USDC, 500, SENDER_FLAG, 0, 4, 0))
     rest = [
-        call_data("sweepToken(address,uint256)", DAI, 0),
-        call_data("unwrapWETH9(uint256)", 0),
+        call_data("sweepToken(address,uint256)", DAI, 8),
+        call_data("unwrapWETH9(uint256)", 7),
         call_data("refundETH()"),
     ]
     call = call_data("multicall(uint256,bytes[])", 99, [single, carried, *rest, b"\xaa\xbb\xcc\xdd"])
@@ -180,8 +183,8 @@ def test_several_calls_at_once_keep_their_order_and_the_earliest_deadline() -> N
     assert (first.recipient, first.price_limit, first.amount) == (router, 9, 5)
     assert (second.amount, second.payer, second.recipient) == (Carried.ROUTER_BALANCE, router, SENDER)
     assert others == [
-        OtherStep("sweepToken", DAI),
-        Unwrap(WETH, SENDER),
+        Sweep(DAI, 8, SENDER),
+        Unwrap(WETH, 7, SENDER),
         OtherStep("refundETH"),
         OtherStep("0xaabbccdd", inert=False),
     ]
@@ -198,7 +201,7 @@ def test_the_universal_routers_commands_keep_what_they_say() -> None:
         arguments_of("address,uint256", ROUTER_FLAG, ALL_OF_IT),
         arguments_of("address,uint256,uint256,bytes,bool", SENDER_FLAG, ALL_OF_IT, 4, packed, False),
         arguments_of("address,address,uint256", USDC, address(9), 25),
-        arguments_of("address,uint256", SENDER_FLAG, 0),
+        arguments_of("address,uint256", SENDER_FLAG, 6),
         arguments_of("address,uint256,uint256,address[],bool", SENDER_FLAG, 0, 4, [USDC, DAI], True),
         b"\2" * 32,
     ]
@@ -210,12 +213,22 @@ def test_the_universal_routers_commands_keep_what_they_say() -> None:
     assert isinstance(swap, IntendedSwap)
     assert (swap.amount, swap.payer, swap.recipient) == (Carried.ROUTER_BALANCE, router, SENDER)
     assert (swap.may_fail, swap.limit) == (True, 4)
-    assert portion == OtherStep("PAY_PORTION", USDC)
-    assert unwrap == Unwrap(WETH, SENDER)
+    assert portion == PortionPayment(USDC, 25, address(9))
+    assert unwrap == Unwrap(WETH, 6, SENDER)
     assert isinstance(paid, IntendedSwap)
     assert (paid.amount, paid.may_fail, paid.by_balance) == (Carried.ALREADY_PAID, False, True)
     assert position == OtherStep("0x12", inert=False)
     assert intent.deadline == NEVER
+    moves = [
+        arguments_of("address,address,uint256", DAI, ROUTER_FLAG, 3),
+        arguments_of("address,address,uint256", DAI, SENDER_FLAG, ALL_OF_IT),
+        arguments_of("address,address,uint256", DAI, address(9), 2),
+    ]
+    assert decode(universal("", b"\x02\x05\x04", moves)).steps == (
+        Payment(DAI, 3, SENDER, router),
+        Payment(DAI, Carried.ROUTER_BALANCE, router, SENDER),
+        Sweep(DAI, 2, address(9)),
+    )
     plain = call_data("execute(bytes,bytes[])", b"\x0a", [permit])
     assert decode(RouterCall("", router, plain)).deadline is None
 

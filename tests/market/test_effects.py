@@ -26,7 +26,7 @@ from tests.replica.chain import Chain
 TRADER = addresses.TRADERS[0]
 ANY = 2**256 - 1
 DECODE = Decoder(mainnet())
-CALLS = 6
+CALLS = 5
 """Of each kind."""
 
 

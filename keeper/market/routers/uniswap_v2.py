@@ -72,5 +72,5 @@ def decode(factory: Factory, weth: Address, router: Address, transaction: Pendin
         steps = (Wrap(weth, transaction.value, router), swap)
     elif function.ether_out:
         # the pairs pay the router, which unwraps all of it
-        steps = (replace(swap, recipient=router), Unwrap(weth, recipient))
+        steps = (replace(swap, recipient=router), Unwrap(weth, 0, recipient))
     return Intent(router, function.name, steps, transaction.value, deadline)

@@ -11,9 +11,11 @@ from keeper.domain.pending import (
     IntendedSwap,
     Intent,
     OtherStep,
+    Payment,
     PendingTransaction,
     Step,
     SwapHop,
+    Sweep,
     Unwrap,
     Wrap,
 )
@@ -74,18 +76,18 @@ _INERT = {
         "approveZeroThenMaxMinusOne(address)",
     )
 }
-_OF_TOKEN = {
+_WITH_FEE = {
     selector(signature): signature[: signature.index("(")]
     for signature in (
-        "sweepToken(address,uint256,address)",
-        "sweepToken(address,uint256)",
         "sweepTokenWithFee(address,uint256,address,uint256,address)",
         "sweepTokenWithFee(address,uint256,uint256,address)",
-        "pull(address,uint256)",
+        "unwrapWETH9WithFee(uint256,address,uint256,address)",
+        "unwrapWETH9WithFee(uint256,uint256,address)",
     )
 }
-_UNWRAP_TO = (selector("unwrapWETH9(uint256,address)"), selector("unwrapWETH9WithFee(uint256,address,uint256,address)"))
-_UNWRAP = (selector("unwrapWETH9(uint256)"), selector("unwrapWETH9WithFee(uint256,uint256,address)"))
+_SWEEP_TO, _SWEEP = selector("sweepToken(address,uint256,address)"), selector("sweepToken(address,uint256)")
+_UNWRAP_TO, _UNWRAP = selector("unwrapWETH9(uint256,address)"), selector("unwrapWETH9(uint256)")
+_PULL = selector("pull(address,uint256)")
 _WRAP = selector("wrapETH(uint256)")
 _MULTICALL = selector("multicall(bytes[])")
 _MULTICALL_BY = selector("multicall(uint256,bytes[])")
@@ -139,17 +141,23 @@ def _decode_all(call: _Call, intent: Intent, place: int, depth: int) -> Intent:
 
 
 def _other(call: _Call) -> Step:
-    data, selected = call.data, call.data[:4]
+    data, selected, weth = call.data, call.data[:4], call.router.weth
+    router, sender = call.router.address, call.transaction.sender
     if selected in _INERT:
         return OtherStep(_INERT[selected])
-    if selected in _OF_TOKEN:
-        return OtherStep(_OF_TOKEN[selected], words.address(data, _HEAD))
-    if selected in _UNWRAP_TO:
-        return Unwrap(call.router.weth, words.address(data, _HEAD + WORD))
-    if selected in _UNWRAP:
-        return Unwrap(call.router.weth, call.transaction.sender)
+    if selected in _WITH_FEE:
+        name = _WITH_FEE[selected]
+        return OtherStep(name, weth if name.startswith("unwrap") else words.address(data, _HEAD))
+    if selected in (_UNWRAP_TO, _UNWRAP):
+        recipient = call.recipient(_HEAD + WORD) if selected == _UNWRAP_TO else sender
+        return Unwrap(weth, words.uint(data, _HEAD), recipient)
+    if selected in (_SWEEP_TO, _SWEEP):
+        recipient = call.recipient(_HEAD + 2 * WORD) if selected == _SWEEP_TO else sender
+        return Sweep(words.address(data, _HEAD), words.uint(data, _HEAD + WORD), recipient)
     if selected == _WRAP and call.router.v2 is not None:
-        return Wrap(call.router.weth, words.uint(data, _HEAD), call.router.address)
+        return Wrap(weth, words.uint(data, _HEAD), router)
+    if selected == _PULL and call.router.v2 is not None:
+        return Payment(words.address(data, _HEAD), words.uint(data, _HEAD + WORD), sender, router)
     return OtherStep("0x" + selected.hex(), inert=False)
 
 

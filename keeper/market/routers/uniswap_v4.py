@@ -11,9 +11,11 @@ from keeper.domain.pending import (
     Carried,
     IntendedSwap,
     OtherStep,
+    PortionPayment,
     Settle,
     Step,
     SwapHop,
+    Sweep,
     Take,
 )
 from keeper.domain.token import VenueKind
@@ -172,6 +174,15 @@ def _take_pair(call: V4Call, data: bytes) -> tuple[Step, ...]:
     return tuple(Take(words.address(data, at), Carried.OPEN_DELTA, recipient) for at in (0, WORD))
 
 
+def _take_portion(call: V4Call, data: bytes) -> tuple[Step, ...]:
+    recipient = call.recipient(words.address(data, WORD))
+    return (PortionPayment(words.address(data, 0), words.uint(data, 2 * WORD), recipient, of_claim=True),)
+
+
+def _sweep(call: V4Call, data: bytes) -> tuple[Step, ...]:
+    return (Sweep(words.address(data, 0), 0, call.recipient(words.address(data, WORD))),)
+
+
 def _other(name: str) -> _Read:
     """An action that leaves pools alone and something of its first argument, a currency, unknown."""
 
@@ -192,10 +203,10 @@ _ACTIONS: dict[int, _Read] = {
     0x0D: _settle_pair,
     0x0E: _take,
     0x0F: _take_all,
-    0x10: _other("TAKE_PORTION"),
+    0x10: _take_portion,
     0x11: _take_pair,
     0x12: _other("CLOSE_CURRENCY"),
     0x13: _other("CLEAR_OR_TAKE"),
-    0x14: _other("SWEEP"),
+    0x14: _sweep,
 }
 """By number, as v4-periphery's ``Actions`` has them. The router takes no other: those of positions are not its own."""

@@ -13,9 +13,12 @@ from keeper.domain.pending import (
     IntendedSwap,
     Intent,
     OtherStep,
+    Payment,
     PendingTransaction,
+    PortionPayment,
     Step,
     SwapHop,
+    Sweep,
     Unwrap,
     Wrap,
 )
@@ -161,19 +164,23 @@ def _wrap(call: _Call, data: bytes) -> Step:
 
 
 def _unwrap(call: _Call, data: bytes) -> Step:
-    words.uint(data, WORD)
-    return Unwrap(call.router.weth, call.recipient(data, 0))
+    return Unwrap(call.router.weth, words.uint(data, WORD), call.recipient(data, 0))
 
 
-def _of_token(call: _Call, data: bytes, *, name: str) -> Step:
-    call.recipient(data, WORD)
-    return OtherStep(name, words.address(data, 0))
+def _sweep(call: _Call, data: bytes) -> Step:
+    return Sweep(words.address(data, 0), words.uint(data, 2 * WORD), call.recipient(data, WORD))
 
 
-def _transfer_from(call: _Call, data: bytes) -> Step:
-    """Tokens of the sender come to the router, or go where they are wanted."""
-    call.recipient(data, WORD)
-    return OtherStep("PERMIT2_TRANSFER_FROM", words.address(data, 0))
+def _transfer(call: _Call, data: bytes, *, from_sender: bool) -> Step:
+    """The router pays, or the sender does through Permit2, whose amounts have 160 bits."""
+    given = words.uint(data, 2 * WORD, 160 if from_sender else 256)
+    amount = Carried.ROUTER_BALANCE if given == CONTRACT_BALANCE else given
+    payer = call.sender if from_sender else call.router.address
+    return Payment(words.address(data, 0), amount, payer, call.recipient(data, WORD))
+
+
+def _pay_portion(call: _Call, data: bytes) -> Step:
+    return PortionPayment(words.address(data, 0), words.uint(data, 2 * WORD), call.recipient(data, WORD))
 
 
 def _inert(_: _Call, data: bytes, *, name: str) -> Step:
@@ -186,11 +193,11 @@ _Read = Callable[[_Call, bytes], Step]
 _COMMANDS: dict[int, _Read] = {
     0x00: partial(_v3_swap, exact_in=True),
     0x01: partial(_v3_swap, exact_in=False),
-    0x02: _transfer_from,
+    0x02: partial(_transfer, from_sender=True),
     0x03: partial(_inert, name="PERMIT2_PERMIT_BATCH"),
-    0x04: partial(_of_token, name="SWEEP"),
-    0x05: partial(_of_token, name="TRANSFER"),
-    0x06: partial(_of_token, name="PAY_PORTION"),
+    0x04: _sweep,
+    0x05: partial(_transfer, from_sender=False),
+    0x06: _pay_portion,
     0x08: partial(_v2_swap, exact_in=True),
     0x09: partial(_v2_swap, exact_in=False),
     0x0A: partial(_inert, name="PERMIT2_PERMIT"),
