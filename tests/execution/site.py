@@ -231,7 +231,9 @@ async def desk(
     mode: Mode = Mode.REPLICA,
     encoder: Any = encode,
     min_net: int = 1,
+    **options: Any,
 ) -> AsyncIterator[Desk]:
+    """``options`` go to `AtomicExecution`."""
     kill_switch = KillSwitch(home)
     signer = Signer(mode, chain_id=1, executor=EXECUTOR_ADDRESS, node_url=node_url, kill_switch=kill_switch)
     relays = Relays(relay_urls, RelayAccount())
@@ -249,6 +251,7 @@ async def desk(
         tracker=tracker,
         bid_bps=2_000,
         min_net=min_net,
+        **options,
     )
     try:
         yield Desk(execution, tracker, signer, relays, kill_switch, simulator)
