@@ -9,17 +9,24 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from eth.db.atomic import AtomicDB
 from eth.vm.execution_context import ExecutionContext
+from eth.vm.forks.berlin import BerlinVM
+from eth.vm.forks.london import LondonVM
 from eth.vm.forks.muir_glacier import MuirGlacierVM
+from eth.vm.forks.paris import ParisVM
+from eth.vm.state import BaseState
 from eth_utils import to_canonical_address
 from trie.constants import BLANK_NODE_HASH
 
-MUIR_GLACIER, BERLIN = 9_200_000, 12_244_000
+RULES = ((9_200_000, MuirGlacierVM), (12_244_000, BerlinVM), (12_965_000, LondonVM), (15_537_394, ParisVM))
+"""The first block of each fork. Those between London and Paris changed nothing but the difficulty bomb."""
+SHANGHAI = 17_034_870
 
 
 def _bytes(value: str) -> bytes:
@@ -73,9 +80,11 @@ class RecordedBlock:
         )
 
     def after(self, transactions: int) -> Alloc:
-        """The state after the first ``transactions`` transactions, replayed at Muir Glacier rules."""
-        if not MUIR_GLACIER <= self.number < BERLIN:
-            raise ValueError(f"block {self.number} is not of the Muir Glacier fork")
+        """The state after the first ``transactions`` transactions, replayed at the rules of the block's time."""
+        if not RULES[0][0] <= self.number < SHANGHAI:
+            raise ValueError(f"block {self.number} is of a fork whose rules are not known here")
+        rules = [vm for first, vm in RULES if first <= self.number][-1]
+        base_fee = self.block.get("baseFeePerGas")
         context = ExecutionContext(
             coinbase=to_canonical_address(self.block["miner"]),
             timestamp=_int(self.block["timestamp"]),
@@ -85,8 +94,9 @@ class RecordedBlock:
             gas_limit=_int(self.block["gasLimit"]),
             prev_hashes=[self.hashes.get(n, bytes(32)) for n in range(self.number - 1, self.number - 257, -1)],
             chain_id=1,
+            base_fee_per_gas=None if base_fee is None else _int(base_fee),
         )
-        state = MuirGlacierVM.get_state_class()(AtomicDB(), context, BLANK_NODE_HASH)
+        state = rules.get_state_class()(AtomicDB(), context, BLANK_NODE_HASH)
         for address, account in self.before.items():
             where = to_canonical_address(address)
             state.set_balance(where, account.balance)
@@ -96,27 +106,44 @@ class RecordedBlock:
             for slot, value in account.storage.items():
                 state.set_storage(where, slot, value)
         state.persist()
-        builder = MuirGlacierVM.get_transaction_builder()
         for raw in self.block["transactions"][:transactions]:
-            transaction = builder.new_transaction(
-                nonce=_int(raw["nonce"]),
-                gas_price=_int(raw["gasPrice"]),
-                gas=_int(raw["gas"]),
-                to=to_canonical_address(raw["to"]) if raw["to"] else b"",
-                value=_int(raw["value"]),
-                data=_bytes(raw["input"]),
-                v=_int(raw["v"]),
-                r=_int(raw["r"]),
-                s=_int(raw["s"]),
-            )
-            state.apply_transaction(transaction)
-        return {
-            address: Account(
-                balance=state.get_balance(where),
-                nonce=state.get_nonce(where),
-                code=state.get_code(where),
-                storage={slot: state.get_storage(where, slot) for slot in account.storage},
-            )
-            for address, account in self.before.items()
-            for where in (to_canonical_address(address),)
-        }
+            state.apply_transaction(_transaction(rules.get_transaction_builder(), raw))
+        return {address: _account(state, address, account.storage) for address, account in self.before.items()}
+
+
+def _account(state: BaseState, address: str, slots: Iterable[int]) -> Account:
+    where = to_canonical_address(address)
+    return Account(
+        balance=state.get_balance(where),
+        nonce=state.get_nonce(where),
+        code=state.get_code(where),
+        storage={slot: state.get_storage(where, slot) for slot in slots},
+    )
+
+
+def _transaction(builder: Any, raw: dict[str, Any]) -> Any:
+    """A transaction of the JSON of a node; ``builder`` is that of the fork."""
+    common = {
+        "nonce": _int(raw["nonce"]),
+        "gas": _int(raw["gas"]),
+        "to": to_canonical_address(raw["to"]) if raw["to"] else b"",
+        "value": _int(raw["value"]),
+        "data": _bytes(raw["input"]),
+        "r": _int(raw["r"]),
+        "s": _int(raw["s"]),
+    }
+    kind = _int(raw.get("type") or "0x0")
+    if kind == 0:
+        return builder.new_transaction(**common, gas_price=_int(raw["gasPrice"]), v=_int(raw["v"]))
+    common["access_list"] = [
+        (to_canonical_address(entry["address"]), [_int(key) for key in entry["storageKeys"]])
+        for entry in raw["accessList"]
+    ]
+    common |= {"chain_id": 1, "y_parity": _int(raw["v"])}
+    if kind == 1:
+        return builder.new_access_list_transaction(**common, gas_price=_int(raw["gasPrice"]))
+    return builder.new_dynamic_fee_transaction(
+        **common,
+        max_priority_fee_per_gas=_int(raw["maxPriorityFeePerGas"]),
+        max_fee_per_gas=_int(raw["maxFeePerGas"]),
+    )

@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +36,17 @@ from keeper.execution.tracker import Tracker
 from keeper.market.node import Node
 from keeper.market.venues.base import Pool
 from keeper.market.venues.uniswap_v2 import UniswapV2Pool
+from keeper.market.venues.uniswap_v3 import UniswapV3Pool
 from keeper.replica.anvil import find_anvil
 from tests.contracts.compiler import compile_sources, executor_sources
 from tests.historical.mainnet_block import Alloc, RecordedBlock
+from tests.historical.recorded_arbitrage import FOLDER, RecordedArbitrage
 
 DATA = os.environ.get("ORION_TEST_DATA")
 OPERATOR = Address("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")
 TREASURY = Address("0x70997970C51812dc3A010C7d01b50e0d17dc79C8")
 BASE_FEE = 10**9
-CASES = ((12_047_794, 35), (12_159_808, 100))
+CASES = ((12_047_794, 35), (12_159_808, 100), (13_217_637, 2), (16_146_267, 17))
 
 pytestmark = pytest.mark.skipif(
     DATA is None,
@@ -54,7 +57,7 @@ pytestmark = pytest.mark.skipif(
 
 @dataclass(frozen=True)
 class Case:
-    """A real arbitrage through V2 pools and the moment before it."""
+    """A real arbitrage through V2 and V3 pools and the moment before it."""
 
     block: RecordedBlock
     position: int
@@ -64,28 +67,15 @@ class Case:
 
     @classmethod
     def load(cls, number: int, position: int) -> Case:
-        folder = Path(str(DATA)) / "mainnet-blocks"
+        folder = Path(str(DATA)) / FOLDER
         (path,) = (folder / "arbitrages").glob(f"{number}_{position}_*.json")
-        recorded = json.loads(path.read_text())
-        pools = [
-            UniswapV2Pool(
-                address=to_address(row["address"], "address"),
-                dex="uniswap_v2" if row["canonical_univ2_code"] else "sushiswap",
-                token0=to_address(row["token0"], "token0"),
-                token1=to_address(row["token1"], "token1"),
-                fee_pips=3000,
-                reserve0=int(row["reserve0"]),
-                reserve1=int(row["reserve1"]),
-            )
-            for row in recorded["v2"]
-        ]
-        return cls(
-            block=RecordedBlock.load(folder, number),
-            position=position,
-            token=to_address(recorded["label"]["token"], "token"),
-            profit=recorded["label"]["profit"],
-            pools={pool.address: pool for pool in pools},
-        )
+        recorded = RecordedArbitrage.load(path)
+        block = RecordedBlock.load(folder, number)
+        return cls(block, position, recorded.token, recorded.profit, recorded.pools)
+
+    @cached_property
+    def state(self) -> Alloc:
+        return self.block.after(self.position)
 
     def best_route(self) -> Route:
         search = LoopSearch(self.pools, [self.token])
@@ -99,11 +89,14 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 def test_replayed_state_has_the_recorded_reserves(case: Case) -> None:
     """What the replay of the preceding transactions leaves is the state that was recorded independently of it."""
-    state = case.block.after(case.position)
     for pool in case.pools.values():
-        assert isinstance(pool, UniswapV2Pool)
-        packed = state[pool.address.lower()].storage[8]
-        assert (packed & (2**112 - 1), packed >> 112 & (2**112 - 1)) == (pool.reserve0, pool.reserve1)
+        storage = case.state[pool.address.lower()].storage
+        if isinstance(pool, UniswapV2Pool):
+            reserves = storage[8]
+            assert (reserves & (2**112 - 1), reserves >> 112 & (2**112 - 1)) == (pool.reserve0, pool.reserve1)
+        else:
+            assert isinstance(pool, UniswapV3Pool)
+            assert (storage[0] & (2**160 - 1), storage[4]) == (pool.sqrt_price_x96, pool.liquidity)
 
 
 def test_the_search_earns_at_least_what_the_searcher_earned(case: Case) -> None:
@@ -171,7 +164,7 @@ class Direct:
 async def mainnet_at(case: Case, folder: Path) -> AsyncIterator[str]:
     """A node whose state is mainnet's just before the case, under today's rules; yields its URL."""
     genesis = folder / "genesis.json"
-    genesis.write_text(json.dumps(_genesis(case.block.after(case.position), case.block)))
+    genesis.write_text(json.dumps(_genesis(case.state, case.block)))
     port = free_port()
     argv = [find_anvil(), "--host", "127.0.0.1", "--port", str(port), "--chain-id", "1", "--hardfork", "osaka"]
     argv += ["--init", str(genesis), "--number", str(case.block.number - 1), "--no-mining", "--order", "fifo"]
