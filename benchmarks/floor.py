@@ -8,27 +8,53 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from keeper.domain.route import Route
+from keeper.domain.swap_detail import V4Key
 from keeper.domain.units import Address
 from keeper.execution.codec import Operation, Stream, Swap
-from keeper.execution.opcodes import CALLED_BACK, V3_SWAPS, Opcode, To
+from keeper.execution.opcodes import PAYS, V2_SWAPS, V3_BOUNDED, V3_SWAPS, Opcode, To
 
 LOWEST_PRICE, HIGHEST_PRICE = 4295128740, 1461446703485210103287273052203988822378723970341
-V2_LENGTH_AT, V3_LENGTH_AT = 0x84, 0x64
-"""Where a callback's calldata tells the length of its data."""
+V3_LENGTH_AT = 0x64
+"""Where the calldata of a V3 callback tells the length of its data."""
 
 
 def floor_source(stream: Stream) -> str:
     """Yul that makes the calls of ``stream``, which has to be a route's flash swap."""
-    frames = _frames(stream.operations)
+    callbacks: list[tuple[int, list[str]]] = []
+    entry = _statements(stream.operations, stream.token, "address()", callbacks)
     code: list[str] = []
-    for depth in reversed(range(len(frames))):
-        body = "\n".join(_statements(frames, depth, stream.token))
-        if depth == 0:
-            code.append(body)
-            continue
-        condition = _is_callback(frames, depth)
-        code.append(f"if {condition} {{\n{body}\nstop()\n}}")
-    runtime = "\n".join(code)
+    for length, body in callbacks:
+        if len(callbacks) == 1:
+            condition = "calldatasize()"
+        elif length:
+            condition = f"eq(calldataload({V3_LENGTH_AT}), {length})"
+        else:
+            condition = f"lt(sub(calldatasize(), 1), {V3_LENGTH_AT + 0x20})"
+        code.append("\n".join((f"if {condition} {{", *body, "stop()", "}")))
+    return _object("\n".join((*code, *entry)))
+
+
+def v4_floor_source(route: Route) -> str:
+    """Yul that takes what ``route``, through pools of Uniswap V4 in a circle, leaves of its token."""
+    lines: list[str] = []
+    for hop in route.hops:
+        key = hop.detail
+        if not isinstance(key, V4Key):
+            raise ValueError("The floor of a V4 route has V4 pools alone.")
+        limit = LOWEST_PRICE if hop.zero_for_one else HIGHEST_PRICE
+        pool = [key.currency0, key.currency1, key.fee_pips, key.tick_spacing, key.hooks]
+        words = [*pool, int(hop.zero_for_one), f"sub(0, {hop.amount_in})", limit, 0x120, 0]
+        lines += _call(0xF3CD914C, words, "caller()")
+        manager = key.manager
+    lines += _call(0x0B0D9C09, [route.token, "address()", route.gross_profit], "caller()")
+    callback = ("if gt(calldatasize(), 4) {", *lines, "mstore(0, 0x20)", "mstore(0x20, 0)", "return(0, 0x40)", "}")
+    unlock = _call(0x48C89491, [0x20, 0], manager)
+    # the manager pays the chain's coin out with a call that has no data, the entry is told by a byte
+    return _object("\n".join((*callback, "if calldatasize() {", *unlock, "}")))
+
+
+def _object(runtime: str) -> str:
     return f"""object "Floor" {{
 code {{ datacopy(0, dataoffset("runtime"), datasize("runtime")) return(0, datasize("runtime")) }}
 object "runtime" {{ code {{
@@ -36,51 +62,43 @@ object "runtime" {{ code {{
 }} }} }}"""
 
 
-def _frames(operations: Sequence[Operation]) -> list[list[Operation]]:
-    """The operations of the entry and of each callback, outermost first."""
-    frames: list[list[Operation]] = [[]]
-    for operation in operations:
-        frames[-1].append(operation)
-        if isinstance(operation, Swap) and operation.opcode in CALLED_BACK:
-            frames.append([])
-    return frames
-
-
-def _is_callback(frames: Sequence[Sequence[Operation]], depth: int) -> str:
-    """A pair does not call back without data; V3 pools do, so the innermost of them gets none."""
-    if len(frames) == 2:
-        return "calldatasize()"
-    if depth == len(frames) - 1:
-        return f"lt(sub(calldatasize(), 1), {V3_LENGTH_AT + 0x20})"
-    return f"eq(calldataload({V3_LENGTH_AT}), {_data_length(frames, depth)})"
-
-
-def _data_length(frames: Sequence[Sequence[Operation]], depth: int) -> int:
-    caller = frames[depth - 1][-1]
-    assert isinstance(caller, Swap)
-    return 1 if caller.opcode is Opcode.UNISWAP_V2_FLASH else len(frames) - 1 - depth
-
-
-def _statements(frames: Sequence[Sequence[Operation]], depth: int, token: Address) -> list[str]:
+def _statements(
+    operations: Sequence[Operation], token: Address, home: str, callbacks: list[tuple[int, list[str]]]
+) -> list[str]:
+    """The calls of one frame; ``callbacks`` gets the length of the data and the calls of each frame within."""
     lines: list[str] = []
-    operations = frames[depth]
     for position, operation in enumerate(operations):
-        following = operations[position + 1] if position + 1 < len(operations) else None
-        if following is None and depth + 1 < len(frames) and isinstance(operation, Swap) and operation.to is To.NEXT:
-            following = frames[depth + 1][0]
-        match operation:
-            case Swap():
-                if operation.amount_in is not None:
-                    lines += _transfer(token, operation.pool, str(operation.amount_in))
-                length = _data_length(frames, depth + 1) if operation.opcode in CALLED_BACK else 0
-                lines += _swap(operation, _recipient(operation, following), length)
-            case _:
-                raise ValueError("The floor of a route has no loan.")
-    caller = frames[depth - 1][-1] if depth else None
-    if isinstance(caller, Swap) and caller.opcode is Opcode.UNISWAP_V3_PAID:
-        asked = "0x04" if caller.zero_for_one else "0x24"
-        lines += _transfer(token, "caller()", f"calldataload({asked})")
+        if not isinstance(operation, Swap):
+            raise ValueError("The floor of a route has no loan.")
+        rest = operations[position + 1 :]
+        if operation.amount_in is not None:
+            lines += _transfer(token, operation.pool, str(operation.amount_in))
+        inner = operation.inner if operation.opcode in V3_BOUNDED else rest
+        called = operation.opcode in V3_SWAPS or operation.opcode is Opcode.UNISWAP_V2_FLASH
+        to = {To.SELF: "address()", To.CALLER: home}.get(operation.to) or _pool(rest)
+        if not called:
+            lines += _swap(operation, to, 0)
+            continue
+        body: list[str] = []
+        if operation.opcode is not Opcode.UNISWAP_V3_DIRECT:
+            body = _statements(inner, token, "caller()", callbacks)
+        if operation.opcode in PAYS:
+            asked = "0x04" if operation.zero_for_one else "0x24"
+            body += _transfer(token, "caller()", f"calldataload({asked})")
+        # a pair does not call back without data; of V3 pools the innermost gets none
+        length = 1 if operation.opcode in V2_SWAPS else len(callbacks)
+        callbacks.append((length, body))
+        lines += _swap(operation, to, length)
+        if operation.opcode is not Opcode.UNISWAP_V3_DIRECT and operation.opcode not in V3_BOUNDED:
+            break
     return lines
+
+
+def _pool(rest: Sequence[Operation]) -> str:
+    following = rest[0]
+    if not isinstance(following, Swap):
+        raise ValueError("There is no pool to deliver to.")
+    return following.pool
 
 
 def _transfer(token: Address, to: str, amount: str) -> list[str]:
@@ -90,13 +108,6 @@ def _transfer(token: Address, to: str, amount: str) -> list[str]:
         f"mstore(0x24, {amount})",
         f"pop(call(gas(), {token}, 0, 0x00, 0x44, 0x00, 0x00))",
     ]
-
-
-def _recipient(swap: Swap, following: Operation | None) -> str:
-    if swap.to is To.NEXT:
-        assert isinstance(following, Swap)
-        return following.pool
-    return {To.SELF: "address()", To.CALLER: "caller()"}.get(swap.to) or str(swap.recipient)
 
 
 def _swap(swap: Swap, to: str, data_length: int) -> list[str]:
@@ -109,7 +120,11 @@ def _swap(swap: Swap, to: str, data_length: int) -> list[str]:
         amounts = (0, swap.amount) if swap.zero_for_one else (swap.amount, 0)
         words = [*amounts, to, 0x80, data_length]
         selector = 0x022C0D9F
+    return _call(selector, words, swap.pool, data_length)
+
+
+def _call(selector: int, words: Sequence[str | int], target: str, data_length: int = 0) -> list[str]:
     lines = [f"mstore(0x00, {selector << 224})"]
     lines += [f"mstore({4 + 32 * index}, {word})" for index, word in enumerate(words)]
     size = 4 + 32 * len(words) + data_length
-    return [*lines, f"pop(call(gas(), {swap.pool}, 0, 0x00, {size}, 0x00, 0x00))"]
+    return [*lines, f"pop(call(gas(), {target}, 0, 0x00, {size}, 0x00, 0x00))"]

@@ -34,6 +34,14 @@ interface Errors {
     /// @notice A lender did not take the repayment that it was approved for.
     error AllowanceLeft();
 
+    /// @notice An operation pays with a token that is neither the profit token nor watched.
+    error NotWatched(address token);
+
+    /// @notice There is less of a watched token than before.
+    /// @param start Balance before the first operation, raw units.
+    /// @param end Balance after the last operation, raw units.
+    error TokenSpent(address token, uint256 start, uint256 end);
+
     /// @notice The balance of the profit token did not grow enough.
     /// @param start Balance before the first operation, raw units.
     /// @param end Balance after the last operation, raw units.

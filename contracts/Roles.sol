@@ -7,20 +7,24 @@ import {Token} from "./libraries/Token.sol";
 
 /// @title The two roles, and the functions that are served between transactions of the operator
 abstract contract Roles is Errors {
-    address internal immutable OPERATOR;
-    address private immutable TREASURY;
+    /// @dev Words, since whoever compares an address with them would mask it each time.
+    uint256 internal immutable OPERATOR;
+    uint256 private immutable TREASURY;
 
     constructor(address operator, address treasury) {
         if (operator == address(0) || treasury == address(0)) revert ZeroAddress();
-        OPERATOR = operator;
-        TREASURY = treasury;
+        OPERATOR = uint160(operator);
+        TREASURY = uint160(treasury);
     }
 
-    /// @dev The functions of `IExecutor`, between transactions of the operator, whose own calls are streams.
+    /// @dev The functions of `IExecutor`, for anybody but the operator, whose own calls are streams; and coins that come
+    /// without a word, as wrapped coins and V4's manager pay them.
     function _serve() internal {
+        if (msg.data.length == 0) return;
         if (msg.sig == IExecutor.sweep.selector) {
             (address token, uint256 amount) = abi.decode(msg.data[4:], (address, uint256));
-            _sweep(token, amount);
+            if (uint160(msg.sender) != TREASURY) revert Unauthorized();
+            Token.transfer(uint160(token), TREASURY, amount);
         } else if (msg.sig == IExecutor.operator.selector) {
             _answer(OPERATOR);
         } else if (msg.sig == IExecutor.treasury.selector) {
@@ -30,20 +34,10 @@ abstract contract Roles is Errors {
         }
     }
 
-    function _answer(address value) private pure {
+    function _answer(uint256 value) private pure {
         assembly ("memory-safe") {
             mstore(0x00, value)
             return(0x00, 0x20)
-        }
-    }
-
-    function _sweep(address token, uint256 amount) private {
-        if (msg.sender != TREASURY) revert Unauthorized();
-        if (token == address(0)) {
-            (bool ok,) = TREASURY.call{value: amount}("");
-            if (!ok) revert TokenFailed();
-        } else {
-            Token.transfer(uint160(token), uint160(TREASURY), amount);
         }
     }
 }

@@ -2,10 +2,11 @@
 pragma solidity 0.8.30;
 
 import {Errors} from "../Errors.sol";
+import {Frame} from "../libraries/Frame.sol";
 import {Continuation} from "../libraries/Continuation.sol";
-import {BUFFER} from "../libraries/Memory.sol";
-import {LAYOUT_AAVE_V3, TOKEN_MASK} from "../libraries/Opcodes.sol";
+import {LAYOUT_AAVE_V3} from "../libraries/Opcodes.sol";
 import {Token} from "../libraries/Token.sol";
+import {Loan} from "./Loan.sol";
 
 /// @title Aave V3 and its forks: pulls the repayment and a premium after its callback
 library AaveV3 {
@@ -15,21 +16,25 @@ library AaveV3 {
     ///     expect the lender to call back with the continuation
     ///     call the lender, pass on its revert data
     ///     require token.allowance(this, lender) == 0
-    function borrow(uint256 lender, uint256 amount, uint256 token, uint256 at, uint256 end, uint256 tag) internal {
-        uint256 length = Continuation.expect(
-            lender, BUFFER + 0xe0, token, at, end, (tag & TOKEN_MASK) | LAYOUT_AAVE_V3
-        );
+    function borrow(Loan memory loan, Frame memory frame) internal {
+        (uint256 lender, uint256 amount, uint256 token) = (loan.lender, loan.amount, frame.token);
+        uint256 buffer;
         assembly ("memory-safe") {
-            mstore(BUFFER, 0x42b0b77c) // flashLoanSimple(address,address,uint256,bytes,uint16)
-            mstore(add(BUFFER, 0x20), address())
-            mstore(add(BUFFER, 0x40), token)
-            mstore(add(BUFFER, 0x60), amount)
-            mstore(add(BUFFER, 0x80), 0xa0)
-            mstore(add(BUFFER, 0xa0), 0)
-            mstore(add(BUFFER, 0xc0), length)
-            if iszero(call(gas(), lender, 0, add(BUFFER, 0x1c), add(0xc4, length), 0x00, 0x00)) {
-                returndatacopy(BUFFER, 0, returndatasize())
-                revert(BUFFER, returndatasize())
+            buffer := mload(0x40)
+        }
+        uint256 length =
+            Continuation.expect(lender, buffer + 0xe0, token, loan.own, frame.end, loan.tag | LAYOUT_AAVE_V3);
+        assembly ("memory-safe") {
+            mstore(buffer, 0x42b0b77c) // flashLoanSimple(address,address,uint256,bytes,uint16)
+            mstore(add(buffer, 0x20), address())
+            mstore(add(buffer, 0x40), token)
+            mstore(add(buffer, 0x60), amount)
+            mstore(add(buffer, 0x80), 0xa0)
+            mstore(add(buffer, 0xa0), 0)
+            mstore(add(buffer, 0xc0), length)
+            if iszero(call(gas(), lender, 0, add(buffer, 0x1c), add(0xc4, length), 0x00, 0x00)) {
+                returndatacopy(buffer, 0, returndatasize())
+                revert(buffer, returndatasize())
             }
         }
         Token.requireNoAllowance(token, lender);
@@ -44,12 +49,16 @@ library AaveV3 {
         if (initiator != uint160(address(this))) revert Errors.WrongInitiator();
     }
 
-    /// @dev Let the lender pull what was borrowed and the premium that it names in its callback.
+    /// @dev Let the lender pull what was borrowed and the premium that it names in its callback; return true.
     function repay(uint256 token, uint256 amount) internal {
         uint256 owed;
         assembly ("memory-safe") {
             owed := add(amount, calldataload(0x44))
         }
         Token.approve(token, uint160(msg.sender), owed);
+        assembly ("memory-safe") {
+            mstore(0x00, 1)
+            return(0x00, 0x20)
+        }
     }
 }

@@ -2,21 +2,22 @@
 pragma solidity 0.8.30;
 
 import {Errors} from "../Errors.sol";
-import {BUFFER} from "./Memory.sol";
-import {LAYOUT_MASK, TOKEN_MASK} from "./Opcodes.sol";
+import {ADDRESS_WIDTH, DIRECT, FLASH_SWAP, GENERAL, LAYOUT_MASK, TOKEN_MASK} from "./Opcodes.sol";
+import {Frame} from "./Frame.sol";
+import {Coins} from "./Coins.sol";
 
 uint256 constant SLOT = 0;
-uint256 constant HASH_MASK = 0xffffffffffffffffffffff00;
+uint256 constant HASH_MASK = 0xffffffffffffffffffff0000;
 
 /// @title Who may call back, with which bytes
 /// @notice One transient slot, one purpose. It holds
 ///
-///     caller(160) | keccak256(continuation)(88) | tag(8)
-///     tag = pays(1 bit) token(3 bits) layout(4 bits)
+///     caller(160) | keccak256(continuation)(80) | tag(16)
 ///
-/// from just before an external call that calls back until the first thing the callback does. The layout of the callback
-/// is thereby committed too, and is never taken from the selector that a caller chooses. So is the profit token: by its
-/// number, or in the continuation where it has none.
+/// from just before an external call that calls back until the callback, which checks it and sets it to zero, or to what is
+/// expected next, before it does anything else. The layout of the callback is thereby committed too, and is never taken
+/// from the selector that a caller chooses. So is the profit token: by its number, or in the continuation where it has
+/// none.
 ///
 ///     continuation = [token(20)] | op...
 library Continuation {
@@ -25,19 +26,19 @@ library Continuation {
     ///     memory[destination] = [token if it has no number] | calldata[at : end]
     ///     transient[SLOT] = target << 96 | (keccak(memory[destination : destination + length]) & HASH_MASK) | tag
     ///
-    /// @param tag Layout of the callback and number of the token.
+    /// @param tag Layout of the callback, number of the token, kind of the frame.
     /// @return length Of the continuation, bytes.
     function expect(uint256 target, uint256 destination, uint256 token, uint256 at, uint256 end, uint256 tag)
         internal
         returns (uint256 length)
     {
         assembly ("memory-safe") {
-            let width := mul(20, iszero(and(tag, TOKEN_MASK)))
+            let width := mul(ADDRESS_WIDTH, iszero(and(tag, TOKEN_MASK)))
             mstore(destination, shl(96, token))
             length := sub(end, at)
             calldatacopy(add(destination, width), at, length)
             length := add(length, width)
-            tstore(SLOT, or(shl(96, target), or(and(keccak256(destination, length), HASH_MASK), tag)))
+            tstore(SLOT, or(or(shl(96, target), GENERAL), or(and(keccak256(destination, length), HASH_MASK), tag)))
         }
     }
 
@@ -56,18 +57,22 @@ library Continuation {
     ///     require keccak(calldata[start : start + length]) matches   (past the end calldata reads as zero, here and later)
     ///
     /// @param committed The slot, whose address the caller has already been held against.
-    /// @return start Position of the continuation in the calldata.
-    /// @return end Position behind it.
-    function open(uint256 committed) internal returns (uint256 start, uint256 end) {
+    function open(uint256 committed) internal returns (Frame memory frame) {
         uint256 difference;
+        uint256 at;
+        uint256 end;
         assembly ("memory-safe") {
             tstore(SLOT, 0)
-            start := add(4, shl(5, and(committed, LAYOUT_MASK)))
-            let length := calldataload(sub(start, 32))
-            end := add(start, length)
-            calldatacopy(BUFFER, start, length)
-            difference := and(xor(keccak256(BUFFER, length), committed), HASH_MASK)
+            at := add(4, shl(5, and(committed, LAYOUT_MASK)))
+            let length := calldataload(sub(at, 32))
+            end := add(at, length)
+            let buffer := mload(0x40)
+            calldatacopy(buffer, at, length)
+            difference := and(xor(keccak256(buffer, length), committed), HASH_MASK)
         }
         if (difference != 0) revert Errors.ContinuationMismatch();
+        frame.tag = committed & 0xffff;
+        (frame.at, frame.token) = Coins.read(committed & TOKEN_MASK, at);
+        frame.end = end;
     }
 }

@@ -69,19 +69,19 @@ CALLBACKS = {
 
 
 def v2(pool: Address, to: To = To.SELF, amount: int = 4) -> Swap:
-    return Swap(Opcode.UNISWAP_V2, pool, False, to, None, amount)
+    return Swap(Opcode.UNISWAP_V2, pool, False, to, amount)
 
 
 def flash(pool: Address) -> Swap:
-    return Swap(Opcode.UNISWAP_V2_FLASH, pool, False, To.SELF, None, 4)
+    return Swap(Opcode.UNISWAP_V2_FLASH, pool, False, To.CALLER, 4)
 
 
 def paid(pool: Address, amount_in: int = 3) -> Swap:
-    return Swap(Opcode.UNISWAP_V2_PAID, pool, False, To.SELF, None, 4, amount_in)
+    return Swap(Opcode.UNISWAP_V2_PAID, pool, False, To.SELF, 4, amount_in)
 
 
 def v3(pool: Address, opcode: Opcode = Opcode.UNISWAP_V3) -> Swap:
-    return Swap(opcode, pool, True, To.SELF, None, 9)
+    return Swap(opcode, pool, True, To.SELF, 9)
 
 
 def stream(*operations: Operation, token: Address = TOKEN, **header: Any) -> bytes:
@@ -214,11 +214,11 @@ def payment_cut_off(site: Site) -> str:
 
 
 def v3_delivery_behind_the_end(site: Site) -> str:
-    return run(site, stream(Swap(Opcode.UNISWAP_V3, POOL, True, To.NEXT, None, 9)))
+    return run(site, stream(Swap(Opcode.UNISWAP_V3, POOL, True, To.NEXT, 9)))
 
 
 def v3_delivery_to_the_operator(site: Site) -> str:
-    return run(site, stream(Swap(Opcode.UNISWAP_V3, POOL, True, To.CALLER, None, 9), v2(OTHER)))
+    return run(site, stream(Swap(Opcode.UNISWAP_V3, POOL, True, To.CALLER, 9), v2(OTHER)))
 
 
 def cut_off_swaps(site: Site) -> str:

@@ -27,7 +27,10 @@ LENDERS = {
     LenderKind.MORPHO: Address("0xBBBBBbbBBb9cC5e90e3b3Af64bdAF62C37EEFFCb"),
     LenderKind.BALANCER_V2: Address("0xBA12222222228d8Ba445958a75a0704d566BF2C8"),
     LenderKind.AAVE_V3: Address("0x87870Bca3F3fD6335C3F4ce8392D69350B4fA4E2"),
+    LenderKind.UNISWAP_V4: Address("0x000000000004444c5dc75cB358380D2e3dE08A90"),
 }
+BORROWED = tuple(LENDERS)
+"""The kinds that lend every one of the tokens here."""
 AAVE_PREMIUM_BPS = 5
 OPERATOR = Address(to_checksum_address("0x" + "0a" * 20))
 TREASURY = Address(to_checksum_address("0x" + "0b" * 20))
@@ -40,6 +43,12 @@ ERRORS = {
     keccak(text=f"{entry['name']}({','.join(field['type'] for field in entry['inputs'])})")[:4]: entry["name"]
     for entry in executor_abi()
 }
+
+
+def above(profit: int) -> int:
+    """The least minimum above ``profit`` that a stream can ask for: minimums are rounded down to 24 bits."""
+    shift = max(profit.bit_length() - 24, 0)
+    return ((profit >> shift) + 1) << shift
 
 
 @dataclass(frozen=True)

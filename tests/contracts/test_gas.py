@@ -28,8 +28,8 @@ def test_the_compiler_keeps_nothing_where_calls_are_built(executor_contract: Com
 
 
 def test_the_floor_asks_for_nothing_but_the_calls() -> None:
-    flash = Swap(Opcode.UNISWAP_V2_FLASH, OTHER, True, To.SELF, None, 7)
-    paid = Swap(Opcode.UNISWAP_V2_PAID, POOL, False, To.CALLER, None, 5, 3)
+    flash = Swap(Opcode.UNISWAP_V2_FLASH, OTHER, True, To.CALLER, 7)
+    paid = Swap(Opcode.UNISWAP_V2_PAID, POOL, False, To.CALLER, 5, 3)
     source = floor_source(Stream(0, FOREVER, None, WETH, (flash, paid)))
     assert source.count("call(gas()") == 3
     assert not any(word in source for word in ("sload", "tload", "tstore", "keccak256", "balance", "revert"))
