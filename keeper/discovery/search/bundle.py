@@ -167,13 +167,29 @@ def order_legs(hops: Sequence[Hop]) -> list[Hop]:
     Where no leg can go on, one goes first whose pool pays before it is paid, if possible one that lets a leg go on
     that cannot do so; what it takes in is paid at the end. Without such a pool any leg does: financing has to bridge.
     """
+    ordered, unpaid = _order(hops, at_the_end=False)
+    if unpaid == 0:
+        return ordered
+    rival, unpaid_then = _order(hops, at_the_end=True)
+    return rival if unpaid_then < unpaid else ordered
+
+
+def _order(hops: Sequence[Hop], *, at_the_end: bool) -> tuple[list[Hop], int]:
+    """The legs in order, and how many of those that have to be paid at once are not.
+
+    Args:
+        at_the_end: all pools that pay first are paid at the end, so that they take nothing from other legs.
+    """
     funds: dict[Address, int] = {}
     waiting: dict[Address, list[Hop]] = {}
-    for hop in sorted(hops, key=lambda hop: hop.amount_in):
-        waiting.setdefault(hop.token_in, []).append(hop)
+    # small amounts first, and before them the legs that have to be paid at once
+    for hop in sorted(hops, key=lambda hop: (hop.venue in PAYS_FIRST, hop.amount_in)):
+        if not (at_the_end and hop.venue in PAYS_FIRST):
+            waiting.setdefault(hop.token_in, []).append(hop)
     eager = sorted((hop for hop in hops if hop.venue in PAYS_FIRST), key=lambda hop: -hop.amount_out)
     ordered: dict[Address, Hop] = {}
     fresh: list[Address] = []
+    unpaid = 0
 
     def emit(hop: Hop) -> None:
         ordered[hop.pool] = hop
@@ -198,9 +214,12 @@ def order_legs(hops: Sequence[Hop]) -> list[Hop]:
         eager = [hop for hop in eager if hop.pool not in ordered]
         blocked = {hop.token_in for rest in waiting.values() for hop in rest if hop.venue not in PAYS_FIRST}
         helping = [hop for hop in eager if hop.token_out in blocked]
-        left = next(hop for rest in waiting.values() for hop in rest if hop.pool not in ordered)
-        emit((helping or eager or [left])[0])
-    return list(ordered.values())
+        if eager:
+            emit((helping or eager)[0])
+        else:
+            unpaid += 1
+            emit(next(hop for rest in waiting.values() for hop in rest if hop.pool not in ordered))
+    return list(ordered.values()), unpaid
 
 
 def _hop(flow: Flow, given: int, out: int) -> Hop:

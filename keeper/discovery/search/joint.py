@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+
+import numpy as np
 
 from keeper.discovery.search.bundle import Flow, make_bundle
 from keeper.discovery.search.engine import LoopSearch
@@ -13,6 +14,8 @@ from keeper.discovery.search.joint_greedy import greedy_flows
 from keeper.discovery.search.joint_instance import JointMarket, market_around
 from keeper.discovery.search.joint_kernels import first_prices, solve_joint
 from keeper.discovery.search.joint_pools import market_of
+from keeper.discovery.search.ranges import FloatArray
+from keeper.discovery.search.tables import LongArray
 from keeper.domain.errors import InputError
 from keeper.domain.joint_route import JointRoute
 from keeper.domain.units import Address
@@ -110,7 +113,7 @@ class JointSolver:
             return JointSolution(None, 0, 0.0, 0, 0, time.perf_counter() - start)
         log_price = first_prices(market.instance, len(market.tokens))
         _, bound, steps, slots, given, _ = solve_joint(market.instance, log_price, float(gas))
-        flows = _flows(market, slots.tolist(), given.tolist(), log_price.tolist())
+        flows = flows_of(market, slots, given, log_price)
         route = make_bundle(flows, self._token) if flows else None
         value = _value(route, gas)
         greedy = False
@@ -124,16 +127,19 @@ class JointSolver:
         return JointSolution(route, value, bound, legs, steps, time.perf_counter() - start, greedy)
 
 
-def _flows(market: JointMarket, slots: list[int], given: list[float], log_price: list[float]) -> list[Flow]:
+def flows_of(market: JointMarket, slots: LongArray, given: FloatArray, log_price: FloatArray) -> list[Flow]:
+    """What `solve_joint` answers as flows between pools and tokens; arguments as it has them."""
     made, flows = market.instance, []
-    pair_of = made.first.searchsorted([slot >> 1 for slot in slots], side="right") - 1
-    columns = (made.low[pair_of], made.high[pair_of], made.row[[slot >> 1 for slot in slots]])
-    for slot, amount, low, high, row in zip(slots, given, *(column.tolist() for column in columns), strict=True):
+    pool_of = slots >> 1
+    pair_of = made.first.searchsorted(pool_of, side="right") - 1
+    low, high = made.low[pair_of], made.high[pair_of]
+    into, out = np.where(slots & 1, high, low), np.where(slots & 1, low, high)
+    worth = given * np.exp(log_price[into])
+    columns = (made.row[pool_of], into, out, given, worth)
+    for row, a, b, amount, value in zip(*(column.tolist() for column in columns), strict=True):
         pool = market.pools[row]
         assert pool is not None, "a pool without a state pays nothing"
-        a, b = (low, high) if slot & 1 == 0 else (high, low)
-        worth = amount * math.exp(log_price[a])
-        flows.append(Flow(pool, market.tokens[a], market.tokens[b], amount, worth))
+        flows.append(Flow(pool, market.tokens[a], market.tokens[b], amount, value))
     return flows
 
 

@@ -63,5 +63,5 @@ def greedy_flows(market: JointMarket, profit_token: Address, gas: int) -> list[F
         (token_out, paid), (token_in, given) = sorted(change.items(), key=lambda entry: entry[1])
         # loops in both directions may leave nothing but their fees
         if given > 0 > paid:
-            flows.append(Flow(before[key], token_in, token_out, float(given), float(worth[key])))
+            flows.append(Flow(before[key], token_in, token_out, given, worth[key]))
     return flows

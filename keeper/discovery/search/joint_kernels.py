@@ -39,8 +39,11 @@ BAND_STEPS, BAND_SHARE = 3, 1e-4
 ADMITTED = 0.95
 """Pools with a surplus above so much of the gas at the least bound are legs. At the gas itself lie the pools that a
 bundle would use in part if gas could be paid in part."""
-MAX_ROUNDS = 8
-"""Times that half of the legs below their gas are dropped after all, as long as that brings more."""
+PRUNED_BELOW = 0.99
+"""Where they are worth less than this share of the bound, legs are also chosen by dropping the poorer half of those
+below their gas from all that trade without gas, again and again."""
+MAX_ROUNDS = 24
+"""Solves of one pruning."""
 WIDEST_STEP = 0.5
 """By which the logarithm of a price changes in one step at most."""
 ARMIJO, SHORTENING, MAX_SHORTENINGS = 1e-4, 0.4, 20
@@ -247,11 +250,9 @@ def newton(
         widest = 0.0
         for t in range(tokens):
             widest = max(widest, hessian[t, t])
-        if widest == 0.0:
-            return total, exact, steps
         for t in range(tokens):
             step[t] = -gradient[t]
-            hessian[t, t] += max(gradient[t], 0.0) + DAMPING * widest
+            hessian[t, t] += abs(gradient[t]) + DAMPING * widest
         solve_system(hessian, step, work.order)
         promised, longest = 0.0, 0.0
         for t in range(tokens):
@@ -430,28 +431,57 @@ def solve_joint(
     for pool in range(count):
         work.alive[pool] = work.surplus[pool] > ADMITTED * gas
     log_price[:] = lowest
-    best, value = log_price.copy(), 0.0
-    alive = np.zeros(count, np.bool_)
-    groups = np.empty(made.group.max() + 1 if count else 0, np.int32)
+    best, alive, value = lowest.copy(), np.zeros(count, np.bool_), 0.0
+    value, taken = prune(made, work, log_price, gas, value, alive, best, False)
+    steps += taken
+    if value < PRUNED_BELOW * bound:
+        work.alive[:] = True
+        value, taken = prune(made, work, log_price, gas, value, alive, best, True)
+        steps += taken
+    log_price[:] = best
+    slot, given, paid = flows(made, work, alive, log_price)
+    return value, bound, steps, slot, given, paid
+
+
+@kernel
+def prune(
+    made: JointInstance,
+    work: Work,
+    log_price: FloatArray,
+    gas: float,
+    value: float,
+    alive: BoolArray,
+    best: FloatArray,
+    to_the_end: bool,
+) -> tuple[float, int]:
+    """Solve the pools in use without gas, drop half of the legs that earn less than theirs, and so on.
+
+    Args:
+        value, alive, best: of the best set so far, its pools and prices; brought to that of a better one.
+        to_the_end: go on where a set is worse than the one before it.
+
+    Returns:
+        the value of the best set, and Newton steps.
+    """
+    steps = 0
+    groups = np.empty(made.group.max() + 1 if made.group.size else 0, np.int32)
     for _ in range(MAX_ROUNDS):
         use_pools(made, work)
         total, _, taken = newton(made, work, log_price, 0.0, 0.0, MAX_STEPS, DECREMENT)
         steps += taken
-        doubles = keep_one_of_group(made, work, groups)
-        if doubles > 0:
+        if keep_one_of_group(made, work, groups) > 0:
             continue
         legs, poor = count_legs(work, gas)
-        if not total - gas * legs > value:
+        if total - gas * legs > value:
+            value = total - gas * legs
+            best[:] = log_price
+            alive[:] = work.alive
+        elif not to_the_end:
             break
-        value = total - gas * legs
-        best[:] = log_price
-        alive[:] = work.alive
         if poor == 0:
             break
         drop_poor(work, gas, poor)
-    log_price[:] = best
-    slot, given, paid = flows(made, work, alive, log_price)
-    return value, bound, steps, slot, given, paid
+    return value, steps
 
 
 @kernel
