@@ -2,7 +2,7 @@
 SHELL := bash
 ENVIRONMENT := . toolchain/env.sh
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench-gas mutants doctor bench-search exactness lock clean
+.PHONY: help setup run test lint bench-gas bench-loans mutants doctor bench-search exactness lock clean
 
 help: ## list the targets
 	@printf 'make TARGET [ARGS="..."]\n\n'
@@ -26,6 +26,9 @@ lint: setup ## run only the checks of style, types and imports
 bench-gas: setup ## gas of the executor above the bare pool calls, beside others; ARGS="--renew" writes the snapshot anew
 	@exec .venv/bin/python -m benchmarks.gas $(ARGS)
 
+bench-loans: setup ## gas of every source of financing over the executor's own balance; ARGS="--json"
+	@exec .venv/bin/python -m benchmarks.loans $(ARGS)
+
 mutants: setup ## plant bugs in the executor and list what notices each; fails if one survives
 	@exec .venv/bin/python -m tests.contracts.hunt $(ARGS)
 
@@ -33,10 +36,10 @@ doctor: setup ## check every component and say how to mend what is wrong
 	@exec .venv/bin/keeper doctor $(ARGS)
 
 bench-search: setup ## time the loop search beside others; ARGS="--json", ARGS="--help"
-	@exec .venv/bin/python -m benchmarks.search $(ARGS)
+	@$(ENVIRONMENT) && exec .venv/bin/python -m benchmarks.search $(ARGS)
 
 exactness: setup ## compare many random swaps of each venue with the deployed contracts; ARGS="--swaps 1000", ARGS="--help"
-	@exec .venv/bin/python -m tests.market.long_exactness $(ARGS)
+	@$(ENVIRONMENT) && exec .venv/bin/python -m tests.market.long_exactness $(ARGS)
 
 lock: setup ## resolve the dependencies anew; rewrites the lock files in toolchain/
 	@bash toolchain/lock.sh

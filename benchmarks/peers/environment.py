@@ -22,7 +22,8 @@ PEERS = ROOT / ".orion" / "peers"
 OLDEST = (3, 12)
 MINORS = range(20, OLDEST[1] - 1, -1)
 PROBE_SECONDS, INSTALL_SECONDS = 60, 600
-INSTALL = ("uv", "pip", "install", "--quiet", "--no-deps", "--require-hashes")  # the lock file is complete
+UV = str(Path(sys.executable).with_name("uv"))
+INSTALL = (UV, "pip", "install", "--quiet", "--no-deps", "--require-hashes")  # the lock file is complete
 
 
 def python_of_peer(name: str, say: Callable[[str], None]) -> Path:
@@ -41,7 +42,7 @@ def python_of_peer(name: str, say: Callable[[str], None]) -> Path:
         say(f"{name}: installing into an environment on {_version(interpreter)}")
         shutil.rmtree(home, ignore_errors=True)
         problem = (
-            _run(["uv", "venv", "--quiet", "--no-python-downloads", "--python", interpreter, str(home)])
+            _run([UV, "venv", "--quiet", "--no-python-downloads", "--python", interpreter, str(home)])
             or _run([*INSTALL, "--python", str(python), "-r", str(lock)])
             or _probe(python, name)
         )
@@ -103,15 +104,12 @@ def _candidates() -> Iterator[str]:
     for home in (os.environ.get("PYENV_ROOT"), str(Path.home() / ".pyenv")):
         if home:
             yield from map(str, sorted(Path(home, "versions").glob("*/bin/python"), reverse=True))
-    found = subprocess.run(
-        ["uv", "python", "list", "--only-installed", "--output-format", "json"],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PROBE_SECONDS,
-    )
-    if found.returncode == 0:
-        yield from (str(row["path"]) for row in json.loads(found.stdout))
+    command = [UV, "python", "list", "--only-installed", "--output-format", "json"]
+    try:
+        listed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PROBE_SECONDS).stdout
+    except (OSError, subprocess.SubprocessError):
+        return
+    yield from (str(row["path"]) for row in json.loads(listed))
 
 
 def _version_of(candidate: str) -> tuple[int, ...] | None:

@@ -54,6 +54,7 @@ def test_a_python_counts_only_if_it_runs_and_is_new_enough(tmp_path: Path, monke
     executable(tmp_path / "bin" / "python3.12", "echo 3 13 1 pypy")
     executable(tmp_path / "pyenv" / "versions" / "3.13.9" / "bin" / "python", "echo 3 13 9 cpython")
     executable(tmp_path / "bin" / "uv", "exit 2")
+    monkeypatch.setattr("benchmarks.peers.environment.UV", str(tmp_path / "bin" / "uv"))
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/bin")
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path / "pyenv"))
     monkeypatch.setenv("HOME", str(tmp_path))
