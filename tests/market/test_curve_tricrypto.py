@@ -19,6 +19,7 @@ from eth_utils.crypto import keccak
 
 from keeper.domain.errors import InputError
 from keeper.market.venues import CurveTricryptoPool, InsufficientLiquidity, load, quote
+from keeper.market.venues.base import ReadAgain
 from keeper.market.venues.curve_tricrypto import Variant
 from keeper.market.venues.tricrypto_math import (
     MAX_A,
@@ -150,5 +151,22 @@ def test_events_that_move_prices_are_refused() -> None:
     assert pool.apply(make_log(address(9), [exchange], b"")) is pool
     transfer = keccak(text="Transfer(address,address,uint256)")
     assert pool.apply(make_log(pool.address, [transfer, word(1), word(2)], word(3))) is pool
-    with pytest.raises(InputError, match=r"^log: "):
+    with pytest.raises(ReadAgain, match=r"^log: "):
         pool.apply(make_log(pool.address, [exchange, word(1)], word(0) * 4))
+
+
+@pytest.mark.parametrize(("count", "first"), [(7, 1), (6, 0)])
+def test_new_fees_are_followed(count: int, first: int) -> None:
+    pool = a_pool(Variant.NG)
+    topic = keccak(text=f"NewParameters({','.join(['uint256'] * count)})")
+    values = [9] * count
+    values[first : first + 3] = 4_000_000, 40_000_000, 10**15
+    after = pool.apply(make_log(pool.address, [topic], b"".join(map(word, values))))
+    assert after == replace(pool, mid_fee=4_000_000, out_fee=40_000_000, fee_gamma=10**15)
+    values[first] = 10**10
+    with pytest.raises(InputError, match=r"log\.data"):
+        pool.apply(make_log(pool.address, [topic], b"".join(map(word, values))))
+    with pytest.raises(InputError, match=r"log\.data"):
+        pool.apply(make_log(pool.address, [topic], b"".join(map(word, values[1:]))))
+    announced = keccak(text=f"CommitNewParameters({','.join(['uint256'] * (count + 1))})")
+    assert pool.apply(make_log(pool.address, [announced], b"")) is pool

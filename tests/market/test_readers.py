@@ -11,6 +11,7 @@ from keeper.domain.token import VenueKind
 from keeper.domain.units import Address
 from keeper.market.loader import load_pools
 from keeper.market.node import Node
+from keeper.market.readers import READERS
 from keeper.market.specs import PoolSpec
 from keeper.market.venues import Pool, load
 from tests.conftest import RunningReplica
@@ -61,9 +62,8 @@ def test_a_pool_that_is_another_kind_is_left_out(replica: RunningReplica, caplog
     assert caplog.text.count("is left out") == 3
 
 
-def test_a_kind_without_a_reader_is_refused(replica: RunningReplica) -> None:
-    with pytest.raises(InputError, match=r"^venue: "):
-        read(replica, [PoolSpec(Address(address(1)), VenueKind.CURVE_TRICRYPTO, "curve")])
+def test_every_kind_has_a_reader() -> None:
+    assert READERS.keys() == set(VenueKind)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,13 @@
 """Curve's pools of three coins that are not pegged to each other: tricrypto2 and Tricrypto-NG.
 
-Each swap may move the internal prices, through a moving average of the block's time that no event tells. A state is
-therefore good for quotes on its own block; `apply` refuses what changes it, and the pool has to be read again.
+Each swap and each deposit moves the invariant, and may move the internal prices through a moving average of the block's
+time that no event tells. After them a pool has to be read again; only new fees are told whole.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
 from typing import Any, Self
@@ -22,7 +22,7 @@ from keeper.domain.units import to_address
 from keeper.market.venues.arithmetic import div_up, least_input, uint256
 from keeper.market.venues.base import InsufficientLiquidity, ReadAgain
 from keeper.market.venues.fields import FEE_DENOMINATOR as PIPS
-from keeper.market.venues.fields import MAX_UINT128, read, read_int, read_text
+from keeper.market.venues.fields import MAX_UINT128, bounded, read, read_int, read_text, words
 from keeper.market.venues.multi import MultiTokenPool, read_ints, read_token_list
 from keeper.market.venues.tricrypto_math import (
     A_MULTIPLIER,
@@ -41,8 +41,23 @@ from keeper.market.venues.tricrypto_math import (
 FEE_DENOMINATOR = 10**10
 MAX_DECIMALS = 18
 _ONE = 10**18
-_HARMLESS = frozenset(keccak(text=f"{name}(address,address,uint256)") for name in ("Transfer", "Approval"))
-"""A pool of NG is its own share token."""
+_HARMLESS = frozenset(
+    keccak(text=text)
+    for text in (
+        "Transfer(address,address,uint256)",
+        "Approval(address,address,uint256)",
+        "CommitNewParameters(uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256)",
+        "CommitNewParameters(uint256,uint256,uint256,uint256,uint256,uint256,uint256)",
+        "CommitNewAdmin(uint256,address)",
+        "NewAdmin(address)",
+    )
+)
+"""A pool of NG is its own share token; what is only announced changes nothing yet."""
+NEW_PARAMETERS = {
+    keccak(text="NewParameters(uint256,uint256,uint256,uint256,uint256,uint256,uint256)"): (7, 1),
+    keccak(text="NewParameters(uint256,uint256,uint256,uint256,uint256,uint256)"): (6, 0),
+}
+"""Of tricrypto2 and of NG: how many words, and which is the first of mid_fee, out_fee and fee_gamma."""
 
 
 class Variant(StrEnum):
@@ -87,9 +102,19 @@ class CurveTricryptoPool(MultiTokenPool):
         return div_up(self.mid_fee * PIPS, FEE_DENOMINATOR)
 
     def apply(self, log: Log) -> Self:
-        """The same object for what concerns the shares or other contracts; `InputError` for all else."""
+        """The state with new fees; the same object for what concerns the shares or other contracts.
+
+        Raises:
+            ReadAgain: all else: swaps, deposits, withdrawals, claims of fees, changes of A and gamma.
+        """
         if log.address != self.address or not log.topics or log.topics[0] in _HARMLESS:
             return self
+        layout = NEW_PARAMETERS.get(log.topics[0])
+        if layout is not None:
+            count, first = layout
+            mid_fee, out_fee, fee_gamma = words(log, count)[first : first + 3]
+            bounded(max(mid_fee, out_fee), "log.data", FEE_DENOMINATOR - 1)
+            return replace(self, mid_fee=mid_fee, out_fee=out_fee, fee_gamma=bounded(fee_gamma, "log.data", _ONE))
         raise ReadAgain(
             "log", "0x" + log.topics[0].hex(), "The event does not tell the new prices. Read the pool again."
         )
