@@ -49,7 +49,7 @@ class Market:
         return self._plus(assets, shares), shares
 
     def repaid(self, assets: int) -> tuple[Market, int]:
-        """The market after ``assets`` were repaid, and the shares that this took off the debt; it is already accrued."""
+        """The market after ``assets`` were repaid, and the shares that this took off; it is already accrued."""
         shares = assets * (self.borrow_shares + VIRTUAL_SHARES) // (self.borrow_assets + VIRTUAL_ASSETS)
         return self._plus(-assets, -shares), shares
 

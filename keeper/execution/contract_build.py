@@ -1,6 +1,6 @@
-"""The executor's bytecode as a function of its sources alone: the compiler's input, its output, and what is in it.
+"""A contract's bytecode as a function of its sources alone: the compiler's input, its output, and what is in it.
 
-Deployment and verification share it. The input holds the executor's file and what it imports, nothing else, so that
+Deployment and verification share it. The input holds the contract's file and what it imports, nothing else, so that
 another contract in the same folder changes neither the bytecode nor the address that follows from it.
 """
 
@@ -22,8 +22,8 @@ from keeper.config import CHECKOUT
 from keeper.domain.errors import ComponentError, InputError
 from keeper.domain.units import Address, to_address
 
-SOURCE: Final = "contracts/Executor.sol"
-CONTRACT: Final = "Executor"
+EXECUTOR: Final = "Executor"
+ADAPTER: Final = "Adapter"
 SETTINGS: Final[dict[str, Any]] = {
     "optimizer": {"enabled": True, "runs": 1_000_000},
     "evmVersion": "cancun",
@@ -47,6 +47,7 @@ class Build:
         init_code: without the constructor's arguments.
         runtime: with zeros in place of the immutables.
         immutables: offsets of each immutable's 32-byte words in ``runtime``, in order of declaration.
+        contract: its name, which is also that of its file.
     """
 
     request: Mapping[str, Any]
@@ -54,11 +55,12 @@ class Build:
     init_code: bytes
     runtime: bytes
     immutables: tuple[tuple[int, ...], ...]
+    contract: str = EXECUTOR
 
     @property
     def name(self) -> str:
         """The contract as explorers name it, with the path of its source."""
-        return f"{SOURCE}:{CONTRACT}"
+        return f"{_source_of(self.contract)}:{self.contract}"
 
     def read_immutables(self, deployed: bytes) -> tuple[bytes, ...]:
         """The immutables in ``deployed``, 32 bytes each, in order of declaration.
@@ -94,22 +96,27 @@ class Build:
 
 
 def executor_build(checkout: Path = CHECKOUT) -> Build:
-    """The executor of ``checkout``; compiled when ``.build`` does not hold the output for exactly this input.
+    """The executor of ``checkout``, as `contract_build` makes it."""
+    return contract_build(EXECUTOR, checkout)
+
+
+def contract_build(contract: str, checkout: Path = CHECKOUT) -> Build:
+    """A contract of ``checkout`` by name; compiled when ``.build`` does not hold the output for exactly this input.
 
     Raises:
         InputError: the sources do not compile.
         ComponentError: the compiler is missing or broke down.
     """
-    request = {"language": "Solidity", "sources": _sources(checkout), "settings": SETTINGS}
-    selection = {"outputSelection": {SOURCE: {CONTRACT: _OUTPUT}}}
+    request = {"language": "Solidity", "sources": _sources(checkout, contract), "settings": SETTINGS}
+    selection = {"outputSelection": {_source_of(contract): {contract: _OUTPUT}}}
     body = orjson.dumps({**request, "settings": SETTINGS | selection}, option=orjson.OPT_SORT_KEYS)
     compiler = _compiler_version()
     digest = hashlib.sha256(compiler.encode() + b"\0" + body).hexdigest()
-    kept = CHECKOUT / ".build" / "executor" / f"{digest[:32]}.json"
+    kept = CHECKOUT / ".build" / contract.lower() / f"{digest[:32]}.json"
     if kept.is_file():
         code = orjson.loads(kept.read_bytes())
     else:
-        code = _code_in(orjson.loads(_solc("--standard-json", body)))
+        code = _code_in(orjson.loads(_solc("--standard-json", body)), contract)
         _keep(kept, orjson.dumps(code))
     references = code["deployedBytecode"]["immutableReferences"]
     return Build(
@@ -119,13 +126,18 @@ def executor_build(checkout: Path = CHECKOUT) -> Build:
         runtime=bytes.fromhex(code["deployedBytecode"]["object"]),
         # the keys are ids of the syntax tree, which count up in the order of the source
         immutables=tuple(tuple(place["start"] for place in references[name]) for name in sorted(references, key=int)),
+        contract=contract,
     )
 
 
-def _sources(checkout: Path) -> dict[str, dict[str, str]]:
-    """The executor's file and all that it imports, by the name under which the compiler asks for them."""
+def _source_of(contract: str) -> str:
+    return f"contracts/{contract}.sol"
+
+
+def _sources(checkout: Path, contract: str) -> dict[str, dict[str, str]]:
+    """The contract's file and all that it imports, by the name under which the compiler asks for them."""
     found: dict[str, dict[str, str]] = {}
-    waiting = [SOURCE]
+    waiting = [_source_of(contract)]
     while waiting:
         name = waiting.pop()
         if name in found:
@@ -140,11 +152,11 @@ def _sources(checkout: Path) -> dict[str, dict[str, str]]:
     return dict(sorted(found.items()))
 
 
-def _code_in(answer: Any) -> Any:
+def _code_in(answer: Any, contract: str) -> Any:
     problems = [error for error in answer.get("errors", []) if error["severity"] == "error"]
     if problems:
         raise InputError("solidity source", problems[0]["formattedMessage"][:400], "Mend the source.")
-    return answer["contracts"][SOURCE][CONTRACT]["evm"]
+    return answer["contracts"][_source_of(contract)][contract]["evm"]
 
 
 def _compiler_version() -> str:

@@ -361,9 +361,10 @@ def token_that_refuses(site: AdapterSite) -> str:
     return site.run(swap_calldata(COLLATERAL, SELL, 0, USER), STRANGER).error
 
 
-def taxed_token(site: AdapterSite) -> str:
+def tax_on_the_way_to_the_treasury(site: AdapterSite) -> str:
+    """A token that keeps a tenth of each transfer: 17 are sent to the treasury, and less arrives."""
     mint_as(site, DEBT, Coin.TAXED)
-    return "refused" if not site.run(liquidation(LenderKind.BALANCER_V2).calldata()).ok else "accepted"
+    return site.run(replace(morpho_liquidation(), min_profit=17 * ETHER).calldata()).error
 
 
 def _sticky(site: AdapterSite, token: Address, data: bytes) -> str:
@@ -585,7 +586,7 @@ ATTEMPTS = [
     Attempt(too_little_profit, "OutputTooSmall", ("output_unchecked",)),
     Attempt(too_little_output, "OutputTooSmall", ("output_unchecked",)),
     Attempt(token_that_refuses, "TokenFailed", ("token_answer_unchecked",)),
-    Attempt(taxed_token, "refused", ()),
+    Attempt(tax_on_the_way_to_the_treasury, "OutputTooSmall", ("delivery_believed",)),
     Attempt(allowance_left_to_a_lender, "AllowanceLeft", ("loan_allowance_unchecked",)),
     Attempt(allowance_left_to_morpho, "AllowanceLeft", ("liquidation_allowance_unchecked",)),
     Attempt(allowance_left_to_a_reactor, "AllowanceLeft", ("fill_allowance_unchecked",)),

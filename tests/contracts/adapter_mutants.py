@@ -63,6 +63,13 @@ MUTANTS: dict[str, list[Replacement]] = {
     "block_unchecked": [without(BASE, "if (block.number > lastBlock) revert Expired();")],
     "treasury_unchecked": [without(BASE, "if (msg.sender != TREASURY) revert Unauthorized();")],
     "mandate_changed_meanwhile": [without(BASE, "Session.requireIdle();")],
+    "delivery_believed": [
+        (
+            BASE,
+            "        _deliver(token);\n        profit = _growth",
+            "        profit = _deliver(token);\n        if (!planted(BUG)) profit = _growth",
+        )
+    ],
     "output_unchecked": [without(BASE, "if (grown < minimum) revert OutputTooSmall(grown, minimum);")],
     # ------------------------------------------------------------------ tokens
     "token_answer_unchecked": [

@@ -44,7 +44,7 @@ def hunt(node: Node) -> dict[str, list[str]]:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="End with one JSON object on stdout.")
 def main(as_json: bool) -> None:
-    """Plant one bug after the other in executor and adapter, and list the attempts that notice. Fails if one survives."""
+    """Plant one bug after the other in executor and adapter, and list what notices. Fails if one survives."""
     from rich.console import Console
     from rich.table import Table
 

@@ -10,13 +10,20 @@ import pytest
 from keeper.domain.token import LenderKind, VenueKind
 from keeper.execution import adapter_aave
 from keeper.execution.adapter import (
+    AaveLiquidation,
+    Fill,
     Lender,
     Leverage,
     Mandate,
+    MarketParams,
+    MorphoLiquidation,
     Position,
+    Step,
+    StepKind,
     Venue,
     mandate_of_calldata,
     set_mandate_calldata,
+    swap_calldata,
 )
 from keeper.execution.adapter_leverage import Terms, equity_loss, largest_opening
 from tests.conftest import RunningReplica
@@ -41,8 +48,9 @@ from tests.contracts.adapter_site import (
     AdapterSite,
     compiled_adapter,
     grown,
+    stand_in,
 )
-from tests.contracts.site import AAVE_PREMIUM_BPS, DAI, ETHER, OPERATOR, TREASURY, USDC, WETH, calldata
+from tests.contracts.site import AAVE_PREMIUM_BPS, DAI, ETHER, OPERATOR, STRANGER, TREASURY, USDC, WETH, calldata
 
 DOLLAR = 10**6
 MONTH = 30 * 24 * 3600
@@ -363,6 +371,45 @@ def test_what_all_calls_together_cost_stays_within_the_budget(held: Protocol) ->
 def equity(held: Protocol) -> int:
     collateral, debt = held.holdings()
     return held.terms().worth(collateral) - debt + held.site.balance(USDC, TREASURY)
+
+
+def test_a_stolen_operator_key_takes_no_more_than_the_budget_whatever_it_calls(held: Protocol) -> None:
+    """Pools that pay too little, and what the treasury has allowed as targets of every other function."""
+    site = held.site
+    open_position(held, 15_000 * DOLLAR)
+    thief = site.create(stand_in("AdapterStage").init_code)
+    site.give(WETH, thief, 10 * ETHER)
+    site.give(USDC, thief, 10_000 * DOLLAR)
+    before, left = equity(held), budget(held)
+    protocol, weth, usdc = held.position.protocol, aave_reserve(site, WETH), aave_reserve(site, USDC)
+    targets = {protocol, AAVE, MORPHO, weth.a_token, usdc.debt_token, thief}
+    to_usdc, to_weth = (Step(StepKind.V3, thief, 0, USDC),), (Step(StepKind.V3, thief, 0, WETH),)
+    cheap = replace(opening(held, 5_000 * DOLLAR)[0], route=to_weth).open_calldata()
+    dear = Leverage(held.position, 5_000 * DOLLAR, 3 * ETHER, ANY_LENDER[0], to_usdc, UNBOUNDED, FOREVER)
+    for pays, amount, data in ((WETH, ETHER, cheap), (USDC, 5_000 * DOLLAR, dear.close_calldata())):
+        site.must(STRANGER, thief, calldata("agree(address,uint256,address,uint256)", pays, amount, thief, 0))
+        assert site.run(data).error == "LossTooLarge"
+    jobs: list[bytes] = []
+    for target in targets:
+        for token in (WETH, USDC, weth.a_token):
+            at_target = tuple(Step(kind, target, 0, USDC) for kind in (StepKind.V2, StepKind.V3))
+            jobs += [swap_calldata(token, (step,), 1, thief) for step in at_target]
+            lender = Lender(LenderKind.AAVE_V3, target)
+            jobs.append(
+                AaveLiquidation(target, token, USDC, TREASURY, DOLLAR, lender, at_target[:1], 0, FOREVER).calldata()
+            )
+        params = MarketParams(USDC, WETH, held.position.oracle, held.position.irm, held.position.lltv)
+        jobs.append(MorphoLiquidation(target, params, TREASURY, DOLLAR, 0, to_usdc, 0, FOREVER).calldata())
+        jobs.append(Fill(target, b"", b"", WETH, USDC, DOLLAR, to_usdc, 0, FOREVER).calldata())
+        elsewhere = replace(held.position, protocol=target)
+        if elsewhere != held.position:
+            jobs.append(replace(opening(held, DOLLAR)[0], position=elsewhere).open_calldata())
+    for data in jobs:
+        if site.run(data).ok:  # the thief plays every part itself, and pays the treasury for it
+            with site.undone():
+                site.must(OPERATOR, site.adapter, data)
+                assert equity(held) > before
+    assert budget(held) == left
 
 
 def test_delegation_and_approval_are_used_up_on_aave(site: AdapterSite) -> None:
