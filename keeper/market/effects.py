@@ -25,10 +25,12 @@ from keeper.domain.pending import (
 from keeper.domain.token import VenueKind
 from keeper.domain.units import ZERO_ADDRESS, Address, Hash32
 from keeper.market.venues.base import InsufficientLiquidity, Pool
-from keeper.market.venues.concentrated import ConcentratedPool, SwapResult
+from keeper.market.venues.concentrated import WORD_BITS, ConcentratedPool, SwapResult
 from keeper.market.venues.uniswap_v2 import UniswapV2Pool, get_amount_in
 
 _ALL_BIPS = 10_000
+_MAX_WORDS = 1500
+"""Words of tick bitmaps that one transaction passes: at 3,500 gas and more each, beyond what wallets give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ class _Run:
     Attributes:
         balances: of the router, by token; ether is the zero address.
         deltas: what the V4 PoolManager owes the router.
+        words: of tick bitmaps, passed so far.
     """
 
     pools: Mapping[Address, Pool]
@@ -115,6 +118,7 @@ class _Run:
     deltas: dict[Address, int | None] = field(default_factory=dict)
     changed: dict[Address, Pool] = field(default_factory=dict)
     fills: list[Fill] = field(default_factory=list)
+    words: int = 0
 
     def all(self, steps: tuple[Step, ...]) -> None:
         for step in steps:
@@ -236,12 +240,12 @@ class _Run:
                 amounts.insert(0, get_amount_in(amounts[0], reserve_in, reserve_out, pool.fee_pips))
         elif not swap.by_balance:
             for hop in hops:
-                amounts.append(self._pair(hop).amount_out(hop.token_in, amounts[-1]))
+                amounts.append(_paid(self._pair(hop), hop, amounts[-1]))
         paid = received = amounts[0]
         for number, hop in enumerate(hops):
             pool = self._pair(hop)
             amount_in = received
-            received = pool.amount_out(hop.token_in, amount_in) if swap.by_balance else amounts[number + 1]
+            received = _paid(pool, hop, amount_in) if swap.by_balance else amounts[number + 1]
             self.changed[hop.pool] = pool.exchanged(hop.token_in, amount_in, received)
         return paid, received
 
@@ -277,7 +281,12 @@ class _Run:
         if result.amount_in == 0:
             # a V3 router's callback insists on paying, and a price that moves through nothing is worth no guess
             raise _Reverts(f"{hop.pool} has no liquidity to swap through")
-        self.changed[hop.pool] = pool.after(result)
+        after = pool.after(result)
+        # whoever wants to keep us busy asks for this; nobody pays for it
+        self.words += abs(after.tick - pool.tick) // (WORD_BITS * pool.tick_spacing)
+        if self.words > _MAX_WORDS:
+            raise _Unknown("so long a way takes more gas than it is likely to have")
+        self.changed[hop.pool] = after
         return result
 
     def _pair(self, hop: SwapHop) -> UniswapV2Pool:
@@ -331,3 +340,9 @@ class _Run:
     def _move(amounts: dict[Address, int | None], token: Address, change: int | None) -> None:
         held = amounts.get(token, 0)
         amounts[token] = None if held is None or change is None else held + change
+
+
+def _paid(pair: UniswapV2Pool, hop: SwapHop, amount_in: int) -> int:
+    if amount_in == 0:
+        raise _Reverts("nothing is left to swap")
+    return pair.amount_out(hop.token_in, amount_in)

@@ -26,6 +26,8 @@ async def refuse_tokens(
         RpcError: the node refuses, for example because the block is gone.
     """
     facts = await probe.probe(_deepest_holders(pools.values()), block)
+    bad = sum(verdict.refused is not None for verdict in facts.values())
+    log.info("tokens: %d probed, %d refused", len(facts), bad)
     kept: dict[Address, Pool] = {}
     refused: dict[Address, str] = {}
     for key, pool in pools.items():

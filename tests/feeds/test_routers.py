@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -28,8 +29,9 @@ from keeper.domain.pending import (
 )
 from keeper.domain.token import VenueKind
 from keeper.domain.units import ZERO_ADDRESS, Address, Hash32, Wei
+from keeper.market.effects import apply_intent
 from keeper.market.routers import Decoder, mainnet
-from keeper.market.venues import Pool, UniswapV4Pool
+from keeper.market.venues import Pool, UniswapV4Pool, load
 from keeper.market.venues.uniswap_v4 import to_pool_id
 from keeper.replica import addresses
 from keeper.replica.abi import arguments_of, call_data
@@ -338,6 +340,41 @@ def test_no_calldata_gets_more_than_a_refusal(call: RouterCall, data: st.DataObj
         changed[at : at + 32] = value.to_bytes(32, "big")
     result = DECODE(sent(data.draw(st.sampled_from(ROUTERS)), bytes(changed), call.value))
     assert result is None or isinstance(result, Intent | Undecodable)
+
+
+def pools_of_calls() -> dict[Address, Pool]:
+    """The pools of all calls, at the places where the calls look for them."""
+    drawn = {(pool.venue, pool.dex, pool.token0, pool.token1): pool for pool in DRAW.pools.values()}
+    found: dict[Address, Pool] = {}
+    for call in CALLS:
+        for swap in decode(call).swaps:
+            for hop in swap.hops:
+                tokens = sorted((hop.token_in, hop.token_out), key=lambda token: int(token, 16))
+                pool: Any = drawn[swap.venue, swap.dex, *tokens]
+                found[hop.pool] = pool if hop.v4_key else replace(pool, address=hop.pool)
+    return found
+
+
+PLACED = pools_of_calls()
+
+
+@given(st.sampled_from(CALLS), st.data())
+@settings(max_examples=400, deadline=None)
+def test_whatever_decodes_has_an_effect_or_a_reason(call: RouterCall, data: st.DataObject) -> None:
+    changed = bytearray(call.data)
+    for _ in range(data.draw(st.integers(0, 3))):
+        at = 4 + 32 * data.draw(st.integers(0, (len(changed) - 4) // 32 - 1))
+        bits = data.draw(st.integers(0, 255))
+        changed[at : at + 32] = data.draw(st.integers(0, 2**bits)).to_bytes(32, "big")
+    intent = DECODE(sent(call.to, bytes(changed), data.draw(st.sampled_from((0, call.value, 2**200)))))
+    if not isinstance(intent, Intent):
+        return
+    before = dict(PLACED)
+    effect = apply_intent(PLACED, intent, timestamp=0)
+    assert (effect.reason is None) or (effect.pools == {} and effect.fills == ())
+    assert before == PLACED
+    for key, pool in effect.pools.items():
+        assert load(pool.to_json()).key == key == pool.key
 
 
 @given(st.sampled_from([call.data[:4] for call in CALLS]), st.binary(max_size=600))
