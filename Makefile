@@ -2,7 +2,7 @@
 SHELL := bash
 ENVIRONMENT := . toolchain/env.sh
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench-gas bench-loans mutants doctor bench-search exactness lock clean
+.PHONY: help setup run test lint bench-gas bench-loans mutants doctor bench-search bench-book exactness lock clean
 
 help: ## list the targets
 	@printf 'make TARGET [ARGS="..."]\n\n'
@@ -37,6 +37,9 @@ doctor: setup ## check every component and say how to mend what is wrong
 
 bench-search: setup ## time the loop search beside others; ARGS="--json", ARGS="--help"
 	@$(ENVIRONMENT) && exec .venv/bin/python -m benchmarks.search $(ARGS)
+
+bench-book: setup ## memory, start and speed of the book with 100,000 pools; ARGS="--json", ARGS="--pools N"
+	@$(ENVIRONMENT) && exec .venv/bin/python -m benchmarks.book $(ARGS)
 
 exactness: setup ## compare many random swaps of each venue with the deployed contracts; ARGS="--swaps 1000", ARGS="--help"
 	@$(ENVIRONMENT) && exec .venv/bin/python -m tests.market.long_exactness $(ARGS)

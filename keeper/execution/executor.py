@@ -260,7 +260,6 @@ class AtomicExecution:
 
     def _stream(self, draft: Draft, head: BlockHeader, *, guarded: bool) -> bytes:
         """The calldata of a draft; ``guarded`` when it is to run on no other block than ``head``."""
-        payment: dict[str, Any] = {"builder_bps": self._builder_bps} if self._builder_bps else {}
         return self._encode(
             draft.opportunity.route,
             draft.financing,
@@ -268,7 +267,7 @@ class AtomicExecution:
             min_profit=draft.predicted,
             last_block=head.number + 1,
             parent_hash=head.hash if guarded else None,
-            **payment,
+            builder_bps=self._builder_bps,
         )
 
     async def _with_access_lists(self, drafts: list[Draft], head: BlockHeader, base_fee: int) -> list[Draft]:

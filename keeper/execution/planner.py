@@ -53,11 +53,12 @@ class _Choice:
 class Planner:
     """Finances routes.
 
-    A route's own pool is the cheapest source where it can pay out before it is paid: no fee, no call beyond the swap
-    itself, and it cannot run short. Nobody has to be asked about it, so a block in which every route has one costs no
-    request. A contract that the route unlocks in any case, Uniswap V4's manager or Balancer V3's vault, nets what it
-    lends against what the legs pay out. All other sources cost a loan; they are compared by fee plus gas at the next
-    block's base fee, on figures read live in one request per block. Contracts that never change are looked up once.
+    The route's own pools are the cheapest source where they can pay out before they are paid: no fee, no call beyond
+    the swaps themselves, less gas than even the executor's own balance, and they cannot run short. A loop on Uniswap
+    V4's account needs nothing at all. Nobody has to be asked about either, so a block with such routes alone costs no
+    request. All other sources are compared by fee plus gas at the next block's base fee, on figures read live in one
+    request per block; a contract that the route unlocks in any case, Uniswap V4's manager or Balancer V3's vault, saves
+    the gas of unlocking. Contracts that never change are looked up once.
 
     Args:
         allowed: the sources that may be used.
@@ -86,7 +87,10 @@ class Planner:
         known = lenders or LENDERS.get(chain_id, Lenders())
         found = sources_of(known, executor, flash_pools)
         self._sources = {source.kind: source for source in found if source.kind in self._allowed}
-        self._unlocked = {known.uniswap_v4_manager, known.balancer_v3_vault} - {None}
+        self._unlockable = {
+            LenderKind.UNISWAP_V4: known.uniswap_v4_manager,
+            LenderKind.BALANCER_V3: known.balancer_v3_vault,
+        }
         self._refused = {} if refused_tokens is None else refused_tokens
         self._fixed: dict[Call, bytes] = {}
         self._block: Hash32 | None = None
@@ -117,15 +121,16 @@ class Planner:
         return [done or self._choose(need, base_fee, prices or {}) for need, done in zip(needs, settled, strict=True)]
 
     def _at_once(self, need: Need) -> Financing | Unfinanced | None:
-        """The answer that needs no figures: a refusal, or a flash swap where nothing can be cheaper."""
+        """The answer that needs no figures: a refusal, or where nothing can be cheaper."""
         for token in sorted(need.tokens & self._refused.keys()):
             return Unfinanced("refused_token", f"{token}: {self._refused[token]}")
+        if need.account is not None and LenderKind.UNISWAP_V4 in self._allowed:
+            reason = "all its swaps are on one account, which has to be settled at the end alone: nothing is borrowed"
+            return Financing(LenderKind.UNISWAP_V4, need.account, need.amount, 0, reason)
         flash = LenderKind.FLASH_SWAP
-        if need.flash_pool is None or flash not in self._allowed or need.entered & self._unlocked:
+        if need.flash_pool is None or flash not in self._allowed:
             return None
-        if any(LOAN_GAS[kind] < LOAN_GAS[flash] for kind in self._sources):
-            return None
-        reason = "flash swap through the route's own pool: no fee, least gas, always has the capacity"
+        reason = "flash swap through the route's own pools: no fee, least gas, always has the capacity"
         return Financing(flash, need.flash_pool, need.amount, 0, reason)
 
     def _choose(self, need: Need, base_fee: int, prices: Mapping[Address, Fraction]) -> Financing | Unfinanced:
@@ -144,7 +149,7 @@ class Planner:
                 causes.append(f"{kind} has only {max(offer.capacity for offer in offers)}")
                 continue
             offer = min(enough, key=lambda one: one.fee)
-            gas = WITHIN_GAS[kind] if kind in WITHIN_GAS and offer.lender in need.entered else LOAN_GAS[kind]
+            gas = WITHIN_GAS[kind] if kind in WITHIN_GAS and offer.lender in need.unlocked else LOAN_GAS[kind]
             cost = offer.fee if worth is None else _worth(offer.fee, worth) + gas * base_fee
             choices.append(_Choice(kind, offer, cost, gas))
         if not choices:
@@ -153,10 +158,14 @@ class Planner:
         unit = "raw units without gas" if worth is None else "wei with gas"
         told = [f"{best.kind} costs {best.cost} {unit}, fee {best.offer.fee}"]
         told += [f"{choice.kind} costs {choice.cost}" for choice in others]
-        return Financing(best.kind, best.offer.lender, need.amount, best.offer.fee, "; ".join(told + causes))
+        return Financing(
+            best.kind, best.offer.lender, need.amount, best.offer.fee, "; ".join(told + causes), best.offer.token0
+        )
 
     def _offers(self, kind: LenderKind, need: Need) -> Sequence[Offer] | str | None:
         """What one kind of source offers, or why nothing; None for one that may not be used or is not there."""
+        if kind in self._unlockable and need.unlocked - {self._unlockable[kind]}:
+            return "the route unlocks another contract, and a transaction unlocks one"
         if kind is not LenderKind.FLASH_SWAP:
             source = self._sources.get(kind)
             return None if source is None else source.offers(need, self._answer)

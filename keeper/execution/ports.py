@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from keeper.domain.joint_route import JointRoute
 from keeper.domain.plan import Financing
 from keeper.domain.route import Route
 from keeper.domain.units import Address, Hash32
@@ -24,11 +25,12 @@ class Encoder(Protocol):
 
     def __call__(
         self,
-        route: Route,
+        route: Route | JointRoute,
         financing: Financing,
         *,
         executor: Address,
         min_profit: int,
         last_block: int,
         parent_hash: Hash32 | None = None,
+        builder_bps: int = 0,
     ) -> bytes: ...

@@ -40,11 +40,13 @@ class Offer:
     Attributes:
         capacity: raw units that can be borrowed.
         fee: raw units owed on top of the amount that was asked about, with the lender's own rounding.
+        token0: see `Financing.token0`.
     """
 
     lender: Address
     capacity: int
     fee: int = 0
+    token0: bool | None = None
 
 
 class Source(Protocol):
@@ -250,7 +252,8 @@ class UniswapV3(_Fixed):
         for pool in self._eligible(need):
             held = word(read(balance_call(need.token, pool.address)))
             if held:  # UniswapV3Pool.flash: FullMath.mulDivRoundingUp(amount, fee, 1e6)
-                offers.append(Offer(pool.address, held, -(-need.amount * pool.fee_pips // PIPS)))
+                fee = -(-need.amount * pool.fee_pips // PIPS)
+                offers.append(Offer(pool.address, held, fee, need.token == pool.token0))
         return offers or "no pool outside the route holds this token"
 
     def _eligible(self, need: Need) -> list[PoolSpec]:
@@ -276,8 +279,13 @@ class Dodo:
             yield balance_call(need.token, pool)
 
     def offers(self, need: Need, read: Read) -> Sequence[Offer] | str:
-        held = {pool: word(read(balance_call(need.token, pool))) for pool in self._having(need, read)}
-        return [Offer(pool, balance) for pool, balance in held.items() if balance] or "no pool holds this token"
+        offers = []
+        for pool in self._having(need, read):
+            held = word(read(balance_call(need.token, pool)))
+            if held:
+                base = address_in(read(_sides(pool)[0]))
+                offers.append(Offer(pool, held, token0=need.token == base))
+        return offers or "no pool holds this token"
 
     def _having(self, need: Need, read: Read) -> Iterator[Address]:
         for pool in self.pools:

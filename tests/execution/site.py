@@ -132,12 +132,14 @@ def encode(
     min_profit: int,
     last_block: int,
     parent_hash: Hash32 | None = None,
+    builder_bps: int = 0,
 ) -> bytes:
     """Calldata of the test's executor: it takes the route's first pool for what the route should earn."""
     assert executor == EXECUTOR_ADDRESS
     assert financing.amount == route.amount_in
     assert last_block
     assert parent_hash is None
+    assert builder_bps == 0
     return executor_call(route.hops[0].pool, min_profit)
 
 

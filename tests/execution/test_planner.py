@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from keeper.domain.joint_route import JointRoute
 from keeper.domain.plan import Financing
 from keeper.domain.route import Hop, Route
-from keeper.domain.swap_detail import BalancerV2Id, BalancerV3Vault, SwapDetail, V4Key
+from keeper.domain.swap_detail import BalancerV2Id, BalancerV3Vault, CurveCoins, CurveInterface, SwapDetail, V4Key
 from keeper.domain.token import LenderKind, VenueKind
 from keeper.domain.units import WAD, ZERO_ADDRESS, Address, Hash32
-from keeper.execution.lenders import LENDERS, LOAN_GAS, Lenders, lenders_of
-from keeper.execution.needs import PAID_LATER, Need, amount_needed, need_of
+from keeper.execution.lenders import LENDERS, LOAN_GAS, WITHIN_GAS, Lenders, lenders_of
+from keeper.execution.needs import Need, amount_needed, need_of
 from keeper.execution.planner import PREFERENCE, Planner, Unfinanced
 from keeper.execution.sources import Aave, BalancerV2, Erc3156, UniswapV3, address_in, call_data
 from keeper.market.multicall import Call
@@ -115,6 +115,7 @@ def route_of(*venues: VenueKind, amount: int = 5 * WAD, token: Address = WETH, *
     )
 
 
+COINS = CurveCoins(0, 1, CurveInterface.INT128)
 CURVE_ONLY = route_of(VenueKind.CURVE_STABLESWAP, VenueKind.CURVE_STABLESWAP)
 V4 = V4Key(Address(MANAGER or ""), ZERO_ADDRESS, USDC, 500, 10, ZERO_ADDRESS)
 
@@ -176,6 +177,7 @@ async def test_fees_are_the_lenders_own(desk: Desk) -> None:
     pool = next(spec for spec in desk.pools if spec.address == flash.lender)
     assert pool.fee_pips == min(spec.fee_pips for spec in desk.pools if WETH in (spec.token0, spec.token1))
     assert flash.fee == -(-amount * pool.fee_pips // 1_000_000)
+    assert flash.token0 is (pool.token0 == WETH)
     locked = route_of(*venues, amount=amount)
     locked = Route((replace(locked.hops[0], pool=pool.address), locked.hops[1]))
     elsewhere = await desk.chosen(locked, LenderKind.UNISWAP_V3)
@@ -212,6 +214,7 @@ async def test_the_cheapest_is_chosen_and_the_others_are_told(desk: Desk) -> Non
         if feeless:
             assert found.kind is feeless[0]
             assert f"{found.kind} costs {LOAN_GAS[found.kind] * GWEI} wei with gas, fee 0" in found.reason
+            assert found.token0 is (True if found.kind is LenderKind.DODO else None)
         for kind in order:
             assert kind in found.reason
     # the order in which they are allowed decides nothing
@@ -242,33 +245,43 @@ async def test_a_fee_in_another_token_is_valued_by_its_price(desk: Desk) -> None
     assert "raw units without gas" in unpriced.reason
 
 
-async def test_a_pool_of_the_route_comes_first_and_nobody_is_asked(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pools_of_the_route_come_first_and_nobody_is_asked(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     head = await desk.node.block()
 
     async def silent(*_: object) -> Any:
         raise AssertionError("the node is asked")
 
     monkeypatch.setattr(desk.node, "request", silent)
-    planner = desk.planner(executor=None)
-    routes = [loop((1, 2), 5), route_of(VenueKind.CURVE_STABLESWAP, VenueKind.SOLIDLY_STABLE)]
-    plain, mixed = await planner.finance(routes, head, GWEI)
+    on_account = route_of(VenueKind.UNISWAP_V4, VenueKind.UNISWAP_V4, amount=10**30, first=V4, second=V4)
+    into_curve = route_of(VenueKind.SOLIDLY_STABLE, VenueKind.CURVE_STABLESWAP, second=COINS)
+    plain, mixed, account = await desk.planner().finance([loop((1, 2), 5), into_curve, on_account], head, GWEI)
     assert isinstance(plain, Financing)
     assert isinstance(mixed, Financing)
+    assert isinstance(account, Financing)
     assert (plain.kind, plain.lender, plain.fee) == (LenderKind.FLASH_SWAP, pool_address(1), 0)
-    assert (mixed.kind, mixed.lender) == (LenderKind.FLASH_SWAP, pool_address(0x1002))
+    assert (mixed.kind, mixed.lender) == (LenderKind.FLASH_SWAP, pool_address(0x1001))
+    assert (account.kind, account.lender) == (LenderKind.UNISWAP_V4, MANAGER)
+    assert "nothing is borrowed" in account.reason
 
 
-async def test_a_contract_that_the_route_unlocks_comes_before_a_flash_swap(desk: Desk) -> None:
-    through_v4 = route_of(VenueKind.UNISWAP_V2, VenueKind.UNISWAP_V4, second=V4)
-    found = await desk.chosen(through_v4, executor=None)
+async def test_a_contract_that_the_route_unlocks_costs_less(desk: Desk) -> None:
+    """It comes before a lender that would be cheaper otherwise, and where it unlocks one, the other is no source."""
+    kinds = [kind for kind in PREFERENCE if kind is not LenderKind.INVENTORY]
+    from_curve = route_of(VenueKind.CURVE_STABLESWAP, VenueKind.UNISWAP_V4, first=COINS, second=V4)
+    found = await desk.chosen(from_curve, *kinds)
     assert (found.kind, found.lender, found.fee) == (LenderKind.UNISWAP_V4, MANAGER, 0)
-    assert "flash_swap costs" in found.reason
+    assert f"uniswap_v4 costs {WITHIN_GAS[LenderKind.UNISWAP_V4] * GWEI} wei" in found.reason
+    assert "flash_swap: no pool of the route" in found.reason
+    assert "balancer_v3: the route unlocks another contract" in found.reason
     assert VAULT_V3 is not None
-    through_v3 = route_of(VenueKind.BALANCER_V3_STABLE, VenueKind.UNISWAP_V3, first=BalancerV3Vault(VAULT_V3))
-    assert (await desk.chosen(through_v3, executor=None)).kind is LenderKind.BALANCER_V3
+    vault = BalancerV3Vault(VAULT_V3)
+    through_v3 = route_of(VenueKind.BALANCER_V3_STABLE, VenueKind.CURVE_STABLESWAP, first=vault, second=COINS)
+    found = await desk.chosen(through_v3, *kinds)
+    assert found.kind is LenderKind.BALANCER_V3
+    assert "uniswap_v4: the route unlocks another contract" in found.reason
     # what it cannot lend another one has to
-    huge = route_of(VenueKind.CURVE_STABLESWAP, VenueKind.UNISWAP_V4, amount=9_001 * WAD, second=V4)
-    found = await desk.chosen(huge, executor=None)
+    huge = route_of(VenueKind.CURVE_STABLESWAP, VenueKind.UNISWAP_V4, amount=9_001 * WAD, first=COINS, second=V4)
+    found = await desk.chosen(huge, *kinds)
     assert found.kind is LenderKind.MORPHO
     assert f"uniswap_v4 has only {9_000 * WAD}" in found.reason
 
@@ -434,18 +447,14 @@ def _change(one: Hop, token: Address) -> int:
 
 
 def runs_dry(route: JointRoute, loan: int) -> bool:
-    """Whether the profit token runs out when the legs run in order: V3 pools are owed until the end."""
-    held, owed = loan, 0
+    """Whether the profit token runs out when the legs run in order, each paid when its turn comes."""
+    held = loan
     for one in route.legs:
-        if one.token_in == route.token:
-            if one.venue in PAID_LATER:
-                owed += one.amount_in
-            else:
-                held -= one.amount_in
-                if held < 0:
-                    return True
+        held -= one.amount_in * (one.token_in == route.token)
+        if held < 0:
+            return True
         held += one.amount_out * (one.token_out == route.token)
-    return held - owed < loan  # and the loan comes back
+    return held < loan  # and the loan comes back
 
 
 @settings(deadline=None, max_examples=300)
@@ -456,19 +465,19 @@ def test_a_joint_route_needs_its_largest_deficit_and_no_more(route: JointRoute) 
     assert amount == 0 or runs_dry(route, amount - 1)
 
 
-async def test_a_joint_route_gets_a_loan(desk: Desk) -> None:
-    """Two parallel pools out and one back: both inputs are needed at once."""
+async def test_joint_routes_get_a_loan_where_their_pools_cannot_wait(desk: Desk) -> None:
+    """Two parallel pools out and one back: both inputs are needed at once, unless both pools pay out first."""
     legs = (
         leg(1, VenueKind.UNISWAP_V2, (WETH, USDC), (3 * WAD, 9_000)),
         leg(2, VenueKind.UNISWAP_V3, (WETH, USDC), (2 * WAD, 6_000)),
         leg(3, VenueKind.UNISWAP_V2, (USDC, WETH), (15_000, 6 * WAD)),
     )
     found = await desk.chosen(JointRoute(WETH, legs), executor=None)
-    assert (found.kind, found.amount) == (LenderKind.MORPHO, 3 * WAD)
+    assert (found.kind, found.amount, found.lender) == (LenderKind.FLASH_SWAP, 5 * WAD, legs[0].pool)
+    pulled = [replace(one, venue=VenueKind.CURVE_STABLESWAP, detail=COINS) for one in legs]
+    found = await desk.chosen(JointRoute(WETH, tuple(pulled)), executor=None)
+    assert (found.kind, found.amount) == (LenderKind.UNISWAP_V4, 5 * WAD)
     assert "flash_swap: no pool of the route" in found.reason
-    later = (replace(legs[0], venue=VenueKind.UNISWAP_V3), *legs[1:])
-    nothing = await desk.chosen(JointRoute(WETH, later), executor=None)
-    assert (nothing.kind, nothing.amount, nothing.lender) == (LenderKind.FLASH_SWAP, 0, legs[0].pool)
 
 
 def test_every_chain_has_its_lenders() -> None:
