@@ -13,7 +13,6 @@ from keeper.domain.units import Address, Hash32
 from keeper.execution.adapter_deployment import ADAPTER_SALT, AdapterDeployment, adapter_address, save_adapter
 from keeper.execution.contract_build import ADAPTER, contract_build
 from keeper.execution.deployment import CREATE2_FACTORY, creation_code
-from scripts.deploy import choose_account, choose_roles, home_folder
 
 if TYPE_CHECKING:
     from ape.api import AccountAPI, ProviderAPI
@@ -29,6 +28,9 @@ def cli(provider: ProviderAPI, operator: str | None, treasury: str | None, alias
 
     One operator and one treasury give one address, on every chain. A deployment that exists is checked byte for byte.
     """
+    # here and not above: ape loads every script to list it, and would load that one twice
+    from scripts.deploy import choose_account, choose_roles, home_folder
+
     try:
         roles = choose_roles(operator, treasury, dev_chain=provider.network.is_dev, force=force)
         deployment = deploy(provider, *roles, choose_account(alias, dev_chain=provider.network.is_dev))
