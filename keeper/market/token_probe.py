@@ -20,7 +20,7 @@ from keeper.domain.errors import ComponentError
 from keeper.domain.token_facts import TokenFacts
 from keeper.domain.units import Address
 from keeper.market.multicall import Progress
-from keeper.market.node import COMPONENT, Node, to_bytes, to_quantity
+from keeper.market.node import COMPONENT, Node, RpcError, to_bytes, to_quantity
 from keeper.market.readers.answers import argument, selector
 from keeper.market.token_probe_code import PROBE_CODE
 from keeper.market.token_probe_slots import find_balance_slot
@@ -39,6 +39,7 @@ _GAS = 15_000_000
 _MONTH_SECONDS = 30 * 86_400
 _GWEI = 10**9
 _WORD = 32
+_NO_SUCH_METHOD = -32601
 
 
 class TokenProbe:
@@ -143,11 +144,16 @@ class TokenProbe:
             "blockOverrides": self._header(block, 2, self._block_seconds + _MONTH_SECONDS),
             "calls": [self._call(_PEEK + _address(token) + _byte_strings([holds]), block)],
         }
-        answer = await self._node.request(
-            "eth_simulateV1",
-            {"blockStateCalls": [first, second], "traceTransfers": False, "validation": False},
-            {"blockHash": block.hash, "requireCanonical": True},
-        )
+        try:
+            answer = await self._node.request(
+                "eth_simulateV1",
+                {"blockStateCalls": [first, second], "traceTransfers": False, "validation": False},
+                {"blockHash": block.hash, "requireCanonical": True},
+            )
+        except RpcError as error:
+            if error.code == _NO_SUCH_METHOD:
+                raise _no_simulation("it does not know eth_simulateV1") from error
+            raise
         try:
             measured, peeked, later = (call for simulated in answer for call in simulated["calls"])
             reports = [
@@ -157,10 +163,8 @@ class TokenProbe:
                 for call in (measured, peeked, later)
             ]
         except (KeyError, TypeError, ValueError) as error:
-            raise ComponentError(
-                COMPONENT,
-                f"eth_simulateV1 answers with no two blocks of calls ({type(error).__name__})",
-                "Use a node that serves eth_simulateV1 (geth 1.14.9 or later).",
+            raise _no_simulation(
+                f"eth_simulateV1 answers with no two blocks of calls ({type(error).__name__})"
             ) from error
         if reports[0] is not None and reports[0][:2] == [1, 0]:
             return None
@@ -185,6 +189,14 @@ class TokenProbe:
             "maxFeePerGas": hex(2 * block.base_fee + _GWEI),
             "maxPriorityFeePerGas": hex(_GWEI),
         }
+
+
+def _no_simulation(problem: str) -> ComponentError:
+    return ComponentError(
+        COMPONENT,
+        problem,
+        "Use a node that serves eth_simulateV1 (geth 1.14.9 or later), which proves every plan as well.",
+    )
 
 
 def _address(account: Address) -> bytes:

@@ -264,6 +264,16 @@ def test_v4_structs_of_all_versions(limited: bool) -> None:
     assert first.hop_limits is second.hop_limits is limited
 
 
+@pytest.mark.parametrize(("limits", "seen"), [(None, False), ([], False), ([5], True)])
+def test_limits_of_single_hops_are_noticed(limits: list[int] | None, seen: bool) -> None:
+    """Later Universal Routers take them as a sixth argument."""
+    more, values = ("", ()) if limits is None else (",uint256[]", (limits,))
+    packed = bytes.fromhex(WETH[2:]) + b"\0\x01\xf4" + bytes.fromhex(USDC[2:])
+    v3 = arguments_of(f"address,uint256,uint256,bytes,bool{more}", SENDER_FLAG, 5, 4, packed, True, *values)
+    v2 = arguments_of(f"address,uint256,uint256,address[],bool{more}", SENDER_FLAG, 5, 4, [USDC, DAI], True, *values)
+    assert [swap.hop_limits for swap in decode(universal("", b"\0\x08", [v3, v2])).swaps] == [seen, seen]
+
+
 V2, SECOND, UNIVERSAL = (
     addresses.UNISWAP_V2_ROUTER.address,
     addresses.SWAP_ROUTER_02.address,

@@ -201,6 +201,16 @@ async def test_what_is_known_is_not_probed_again() -> None:
         assert await probe.probe({address(5): POOL}, header(100)) == {address(5): facts}
 
 
+async def test_a_node_that_cannot_simulate_is_named() -> None:
+    async def refuse(method: str, params: list[Any]) -> object:
+        raise Refusal(-32601, f"{method} {params}")
+
+    async with json_rpc_server(refuse) as url, Node(url) as node:
+        probe = TokenProbe(node, executor=EXECUTOR, operator=OPERATOR)
+        with pytest.raises(ComponentError, match="does not know eth_simulateV1"):
+            await probe.probe({address(5): POOL}, header(100))
+
+
 async def test_an_answer_that_is_none_is_the_nodes_fault() -> None:
     async def answer(method: str, params: list[Any]) -> object:
         assert (method, len(params)) == ("eth_simulateV1", 2)
