@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     account_passphrase: SecretStr | None = Field(None, description="of the account; asked for when unset")
     executor: Address | None = Field(None, description="executor contract; read from its deployment when unset")
     pools_file: Path | None = Field(None, description="JSON list of pools; the replica's own when unset")
+    factories_file: Path | None = Field(None, description="JSON list of factories whose events name further pools")
     tokens_file: Path | None = Field(None, description="JSON list of tokens, for their names and decimals")
     strategies: tuple[str, ...] = Field(("cross_dex", "triangular"), description="which strategies run")
 
@@ -71,6 +72,11 @@ class Settings(BaseSettings):
     max_plans_per_block: int = Field(8, gt=0, description="transactions sent for one block")
     token_probe: bool = Field(True, description="keep pools out whose tokens do not pass a simulated round trip")
     journal_depth: int = Field(64, gt=0, description="blocks that the book can undo")
+    checkpoint_blocks: int = Field(100, ge=0, description="blocks between copies of the book on disk; 0 keeps none")
+    checkpoint_reach: int = Field(600, ge=0, description="age in blocks up to which a copy is followed, not read again")
+    check_blocks: int = Field(50, ge=0, description="blocks between comparisons of pools with the chain; 0 for never")
+    check_pools: int = Field(20, gt=0, description="pools, drawn at random, in one comparison")
+    rates_blocks: int = Field(5, ge=0, description="blocks between readings of rates, which move without events")
     confirmations: int = Field(1, gt=0, description="blocks, the trade's own included, after which it is booked")
     reinvestment_bps: int = Field(
         5_000, ge=0, le=10_000, description="share of each net profit that becomes trading capital, basis points"

@@ -24,7 +24,7 @@ from keeper.store.journal import Journal
 from keeper.store.migrations import upgrade
 from keeper.store.queries import Ledger
 from keeper.supervisor import keep_up, must_run
-from keeper.wiring import Chain, Stores, trade
+from keeper.wiring import Chain, StoppedEarly, Stores, trade
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,10 @@ async def run_keeper(
             stores, chain = starting.result()
             log.info("ready after %.1f s", time.monotonic() - began)
             trading = asyncio.ensure_future(trade(settings, stores, chain, blocks=blocks, stop=stop))
-            run_id = await _until_done(trading, watches)
+            try:
+                run_id = await _until_done(trading, watches)
+            except StoppedEarly:
+                return {"stopped": "before the start was complete"}
         finally:
             stopped.cancel()
             for watch in watches:
@@ -207,8 +210,10 @@ async def _start_replica(
 def _real_chain(settings: Settings) -> Chain:
     if settings.rpc_url is None:
         raise InputError("ORION_RPC_URL", None, f"Name the HTTP endpoint of a node of {settings.network}.")
-    if settings.pools_file is None:
-        raise InputError("ORION_POOLS_FILE", None, "Name a JSON list of pools; docs/operating.md shows its form.")
+    if settings.pools_file is None and settings.factories_file is None:
+        raise InputError(
+            "ORION_POOLS_FILE", None, "Name a JSON list of pools, or of factories; docs/operating.md shows both."
+        )
     if settings.mode is Mode.LIVE and not settings.relay_urls:
         raise InputError("ORION_RELAY_URLS", [], "Name at least one bundle endpoint for live trading.")
     return Chain(

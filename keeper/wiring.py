@@ -7,10 +7,12 @@ import getpass
 import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 from uuid import UUID
 
 import keeper
@@ -18,9 +20,9 @@ from keeper.config import Mode, Settings
 from keeper.controls import Controls
 from keeper.discovery.search.engine import LoopSearch
 from keeper.discovery.strategies import build
-from keeper.domain.errors import ComponentError, InputError
+from keeper.domain.errors import ComponentError, InputError, OrionError
 from keeper.domain.token import VenueKind
-from keeper.domain.units import Address, Wei
+from keeper.domain.units import Wei
 from keeper.execution.access_list import CHARGED_BY_BYTE, AccessLists
 from keeper.execution.codec import encode
 from keeper.execution.deployment import Deployment, executor_abi, load_deployment, read_deployment
@@ -35,13 +37,13 @@ from keeper.execution.revert import RevertDecoder
 from keeper.execution.signer import Signer, unlock
 from keeper.execution.simulate import Simulator
 from keeper.execution.tracker import Tracker
-from keeper.feeds.blocks import BlockFeed
-from keeper.market.book import Book, ReorgTooDeep
-from keeper.market.loader import load_pools, read_pool_specs, read_token_list
+from keeper.market.book import ReorgTooDeep
+from keeper.market.factories import read_factories
 from keeper.market.node import Node, RpcError
-from keeper.market.specs import PoolSpec
+from keeper.market.specs import PoolSpec, read_pool_specs, read_token_list
 from keeper.market.token_gate import refuse_tokens
 from keeper.market.token_probe import TokenProbe
+from keeper.market_watch import MarketWatch, WatchRules
 from keeper.orchestrator import Orchestrator
 from keeper.outbox import Outbox
 from keeper.risk.gate import RiskGate
@@ -55,6 +57,8 @@ from keeper.treasury.recovery import take_up
 from keeper.treasury.treasurer import Treasurer
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ class Chain:
     http_url: str
     ws_url: str
     relay_urls: tuple[str, ...]
-    pools_file: Path
+    pools_file: Path | None
     tokens_file: Path | None
     deployment: Deployment | None
     block_seconds: int
@@ -85,10 +89,16 @@ class Chain:
     after_block: Callable[[int], Awaitable[None]] | None = None
 
 
+class StoppedEarly(OrionError):
+    """The operator stopped the keeper before there was a run."""
+
+
 async def trade(settings: Settings, stores: Stores, chain: Chain, *, blocks: int | None, stop: asyncio.Event) -> UUID:
-    """Wire the parts and run the loop; returns the id under which the run is recorded."""
-    specs = read_pool_specs(chain.pools_file)
-    tokens = read_token_list(chain.tokens_file) if chain.tokens_file else {}
+    """Wire the parts and run the loop; returns the id under which the run is recorded.
+
+    Raises:
+        StoppedEarly: ``stop`` was set while the pools were still being read.
+    """
     async with AsyncExitStack() as stack:
         node = await stack.enter_async_context(Node(chain.http_url))
         found_chain = await node.chain_id()
@@ -107,15 +117,9 @@ async def trade(settings: Settings, stores: Stores, chain: Chain, *, blocks: int
                 node, executor=deployment.executor, operator=deployment.operator, block_seconds=chain.block_seconds
             )
 
-        async def load_book() -> Book:
-            head = await node.block("latest")
-            pools = await load_pools(node, specs, head)
-            refused: dict[Address, str] = {}
-            if probe is not None:
-                pools, refused = await refuse_tokens(probe, pools, head)
-            return Book(pools, tokens, head, journal_depth=settings.journal_depth, quarantined=refused)
-
-        book = await load_book()
+        watch = _watch(settings, chain, node, probe)
+        stack.push_async_callback(watch.close)
+        book, feed = await _unless_stopped(stop, watch.open())
         log.info("market: %d pools at block %d", len(book.pools), book.header.number)
         run = new_run(
             mode=settings.mode.value,
@@ -125,7 +129,7 @@ async def trade(settings: Settings, stores: Stores, chain: Chain, *, blocks: int
             seed=chain.seed,
         )
         recorder = await stack.enter_async_context(PostgresRecorder(stores.database_url, run))
-        await recorder.tokens(settings.chain_id, list(tokens.values()))
+        await recorder.tokens(settings.chain_id, list(book.tokens.values()))
         bus = EventBus(stores.redis_url, run_id=str(run.id))
         stack.push_async_callback(bus.close)
         await bus.start()
@@ -175,7 +179,7 @@ async def trade(settings: Settings, stores: Stores, chain: Chain, *, blocks: int
             strategies=build(settings.strategies),
             rules=Rules(settings.weth, Wei(settings.min_profit_wei), settings.max_gas_share_bps),
             gate=RiskGate(settings.max_loan_wei, settings.max_reverts),
-            execution=await _execution(stack, settings, chain, deployment, node, kill_switch, specs),
+            execution=await _execution(stack, settings, chain, deployment, node, kill_switch, watch.specs),
             treasurer=treasurer,
             outbox=Outbox(recorder),
             bus=bus,
@@ -187,25 +191,67 @@ async def trade(settings: Settings, stores: Stores, chain: Chain, *, blocks: int
         listener = ControlListener(stores.redis_url, controls.carry_out)
         stack.push_async_callback(listener.close)
         await listener.start()
+        watch.tell(bus.publish, bus.set_status)
+
+        async def after_block(number: int) -> None:
+            watch.after_block()
+            if chain.after_block is not None:
+                await chain.after_block(number)
+
         try:
-            begin = chain.begin
+            if chain.begin is not None:
+                await chain.begin(book.header.number)
             while True:
-                async with BlockFeed(chain.ws_url, node, book.header) as feed:
-                    if begin is not None:
-                        await begin(book.header.number)
-                        begin = None
-                    try:
-                        await orchestrator.run(feed, blocks=blocks, stop=stop, after_block=chain.after_block)
-                        break
-                    except ReorgTooDeep as error:
-                        log.warning("%s The pools are read afresh.", error)
-                book = await load_book()
+                try:
+                    await orchestrator.run(feed, blocks=blocks, stop=stop, after_block=after_block)
+                    break
+                except ReorgTooDeep as error:
+                    log.warning("%s The pools are read afresh.", error)
+                book, feed = await watch.open(afresh=True)
                 orchestrator.restart_at(book)
         finally:
             await orchestrator.finish()
         if settings.mode is not Mode.PAPER:
             await _reconcile(auditor, treasurer, recorder)
         return run.id
+
+
+async def _unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result:
+    """The result of what may take minutes; `StoppedEarly` when the keeper is stopped meanwhile."""
+    task, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise StoppedEarly("The keeper was stopped while its pools were read.")
+        return task.result()
+    finally:
+        for one in (task, stopped):
+            one.cancel()
+        await asyncio.gather(task, stopped, return_exceptions=True)
+
+
+def _watch(settings: Settings, chain: Chain, node: Node, probe: TokenProbe | None) -> MarketWatch:
+    """The keeping of the book; a replica begins afresh each time, so that it has no use for a checkpoint."""
+    kept = settings.state_dir / f"book-{settings.network.replace(':', '-')}.bin"
+    return MarketWatch(
+        node,
+        chain.ws_url,
+        chain_id=settings.chain_id,
+        listed=read_pool_specs(chain.pools_file) if chain.pools_file else [],
+        factories=read_factories(settings.factories_file) if settings.factories_file else [],
+        tokens=read_token_list(chain.tokens_file) if chain.tokens_file else {},
+        rules=WatchRules(
+            checkpoint=None if settings.network == "replica" or not settings.checkpoint_blocks else kept,
+            checkpoint_blocks=settings.checkpoint_blocks,
+            checkpoint_reach=settings.checkpoint_reach,
+            check_blocks=settings.check_blocks,
+            check_pools=settings.check_pools,
+            rates_blocks=settings.rates_blocks,
+            journal_depth=settings.journal_depth,
+            record=settings.state_dir / "quarantine.jsonl",
+        ),
+        gate=None if probe is None else partial(refuse_tokens, probe),
+    )
 
 
 async def _reconcile(auditor: Auditor, treasurer: Treasurer, recorder: PostgresRecorder) -> None:
@@ -286,6 +332,7 @@ async def _execution(
             chain_id=settings.chain_id,
             weth=settings.weth,
             lenders=lenders_of(settings.chain_id, dodo_pools=settings.dodo_pools),
+            executor=executor,
             flash_pools=[spec for spec in specs if spec.venue is VenueKind.UNISWAP_V3],
         ),
         simulator=Simulator(

@@ -41,8 +41,8 @@ class _Quarantined:
     reason: str
 
 
-_Place = Pool | Unread | _Quarantined | None
-"""Where a pool is: in the book, waiting to be read, in quarantine, or unknown."""
+_Place = Pool | Unread | _Quarantined
+"""Where a pool is: in the book, waiting to be read, or in quarantine."""
 
 
 @dataclass(slots=True)
@@ -60,7 +60,6 @@ class Book:
     Args:
         pools: states at the end of the block ``header``.
         journal_depth: how many of the newest blocks can be undone.
-        quarantined: pools that are kept out from the start, with the reason.
 
     Attributes:
         unread: pools that an event said too little about; `restore` takes them back.
@@ -74,17 +73,17 @@ class Book:
         header: BlockHeader,
         *,
         journal_depth: int = 64,
-        quarantined: Mapping[Address, str] | None = None,
     ) -> None:
         self._pools = dict(pools)
         self._unread: dict[Address, Unread] = {}
-        self._quarantined: dict[Address, str] = dict(quarantined or {})
+        self._quarantined: dict[Address, str] = {}
         self._tripped: set[Address] = set()
         self._journal: deque[_Entry] = deque(maxlen=journal_depth)
         # since the last event, outside of any block
         self._moved: dict[Address, Pool | None] = {}
         self._held: dict[tuple[Address, bytes], Address] = {}
         self._holders: set[Address] = set()
+        self._multi: set[Address] = set()
         for pool in self._pools.values():
             self._index(pool)
         self.pools: Mapping[Address, Pool] = MappingProxyType(self._pools)
@@ -129,6 +128,11 @@ class Book:
             before.setdefault(key, _pool_of(place))
         return frozenset(key for key, pool in before.items() if pools.get(key) != pool)
 
+    def remembers(self, header: BlockHeader) -> bool:
+        """Whether the book has this block, or can go back to it."""
+        oldest = self._journal[0].parent if self._journal else self.header
+        return header.hash == oldest.hash or any(entry.block == header.hash for entry in self._journal)
+
     def restore(self, read: Iterable[Pool], header: BlockHeader) -> list[Difference]:
         """Take states that were read at the end of ``header``: of new pools, of those that wait to be read, and of
         those whose rates moved without an event.
@@ -150,10 +154,8 @@ class Book:
                 entry = known
                 break
             later.update(known.places)
-        else:
-            oldest = self._journal[0].parent if self._journal else self.header
-            if header.hash != oldest.hash:
-                raise InputError("header", header.hash, "Read the pools at a block that the book has.")
+        if not self.remembers(header):
+            raise InputError("header", header.hash, "Read the pools at a block that the book has.")
         differences: list[Difference] = []
         for pool in read:
             key = pool.key
@@ -165,7 +167,9 @@ class Book:
                 differences.append(difference)
                 continue
             if entry is not None:
-                entry.places.setdefault(key, ours or self._unread.get(key))
+                before = ours or self._unread.get(key)
+                # undone, a new pool has no state, but it is wanted
+                entry.places.setdefault(key, before or Unread(PoolSpec.of(pool), f"new at block {header.number}"))
             self._moved.setdefault(key, ours)
             self._put(key, pool)
         self._trip(differences)
@@ -173,7 +177,20 @@ class Book:
 
     def drifting(self) -> list[PoolSpec]:
         """The pools whose rates move without an event."""
-        return [PoolSpec.of(pool) for pool in self._pools.values() if isinstance(pool, MultiTokenPool) and pool.drifts]
+        pools = (self._pools.get(key) for key in self._multi)
+        return [PoolSpec.of(pool) for pool in pools if isinstance(pool, MultiTokenPool) and pool.drifts]
+
+    def refuse(self, reasons: Mapping[Address, str]) -> None:
+        """Put pools in quarantine that stay out whatever blocks are undone, those that the book never had as well."""
+        for key, reason in reasons.items():
+            if key in self._pools:
+                self._moved.setdefault(key, self._pools[key])
+            self._put(key, _Quarantined(reason))
+            self._tripped.add(key)
+
+    def acknowledge(self) -> None:
+        """Everything up to now is known to whoever asks: the next `apply` names what changes from here on."""
+        self._moved = {}
 
     async def check(self, node: Node, sample: int, *, seed: int | None = None) -> list[Difference]:
         """Compare ``sample`` pools, drawn at random, with the chain at the head, and quarantine those that differ.
@@ -195,12 +212,8 @@ class Book:
         return differences
 
     def _trip(self, differences: Iterable[Difference]) -> None:
-        for difference in differences:
-            key = difference.key
-            if key in self._pools or key in self._unread:
-                self._moved.setdefault(key, self._pools.get(key))
-                self._put(key, _Quarantined(str(difference)))
-                self._tripped.add(key)
+        known = (one for one in differences if one.key in self._pools or one.key in self._unread)
+        self.refuse({one.key: str(one) for one in known})
 
     def _check(self, event: BlockEvent) -> None:
         reverted: Sequence[Hash32] = event.reverted
@@ -225,7 +238,7 @@ class Book:
             if key in self._unread:
                 entry.places.setdefault(key, self._unread[key])
             return
-        place: Pool | Unread | _Quarantined
+        place: _Place
         try:
             place = pool.apply(log)
         except ReadAgain as error:
@@ -251,7 +264,7 @@ class Book:
             self._unread[key] = place
         elif isinstance(place, _Quarantined):
             self._quarantined[key] = place.reason
-        elif place is not None:
+        else:
             if key not in self._pools:
                 self._index(place)
             self._pools[key] = place
@@ -263,6 +276,8 @@ class Book:
         if holder is not None:
             self._held[holder] = pool.key
             self._holders.add(holder[0])
+        if isinstance(pool, MultiTokenPool):
+            self._multi.add(pool.key)
 
 
 def _pool_of(place: _Place) -> Pool | None:

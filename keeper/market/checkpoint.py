@@ -12,7 +12,7 @@ import os
 import tempfile
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,12 @@ _DIGEST = 32
 
 
 @dataclass(frozen=True, slots=True)
+class _Refusal:
+    key: Address
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """What a book knew at the end of ``header``.
 
@@ -41,6 +47,7 @@ class Checkpoint:
         pools: by key; those in quarantine or waiting to be read are not among them.
         discovered: every pool that the factories named, those without a state among them.
         scanned: by factory, the last block whose events were looked at.
+        refused: why pools are kept out for good, by key.
     """
 
     chain_id: int
@@ -48,6 +55,7 @@ class Checkpoint:
     pools: Mapping[Address, Pool]
     discovered: tuple[PoolSpec, ...] = ()
     scanned: Mapping[str, int] | None = None
+    refused: Mapping[Address, str] = field(default_factory=dict)
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> int:
@@ -61,7 +69,8 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> int:
             "scanned": dict(checkpoint.scanned or {}),
         }
     )
-    items: list[Pool | PoolSpec] = [*checkpoint.pools.values(), *_unread(checkpoint)]
+    refused = (_Refusal(key, reason) for key, reason in checkpoint.refused.items())
+    items: list[Any] = [*checkpoint.pools.values(), *_unread(checkpoint), *refused]
     body = zlib.compress(pack(items), 1)
     content = b"".join(
         (
@@ -119,9 +128,10 @@ def read_checkpoint(path: Path, chain_id: int) -> Checkpoint | None:
         raise InputError(str(path), f"chain {facts['chain_id']}", f"The node is on chain {chain_id}. {_REMEDY}")
     items = _without_collection(zlib.decompress(body))
     specs = tuple(item for item in items if isinstance(item, PoolSpec))
-    pools = {item.key: item for item in items if not isinstance(item, PoolSpec)}
+    refused = {item.key: item.reason for item in items if isinstance(item, _Refusal)}
+    pools = {item.key: item for item in items if not isinstance(item, PoolSpec | _Refusal)}
     known = tuple(PoolSpec.of(pool) for pool in pools.values()) if facts["scanned"] else ()
-    return Checkpoint(chain_id, _header(facts["header"]), pools, known + specs, facts["scanned"])
+    return Checkpoint(chain_id, _header(facts["header"]), pools, known + specs, facts["scanned"], refused)
 
 
 def _unread(checkpoint: Checkpoint) -> Iterable[PoolSpec]:
@@ -139,7 +149,7 @@ def _without_collection(packed: bytes) -> list[Any]:
     enabled = gc.isenabled()
     gc.disable()
     try:
-        return unpack(packed, (*KINDS, PoolSpec))
+        return unpack(packed, (*KINDS, PoolSpec, _Refusal))
     finally:
         if enabled:
             gc.enable()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from eth_utils.crypto import keccak
 
 from keeper.domain.errors import ComponentError, InputError
-from keeper.domain.units import Address
+from keeper.domain.units import ZERO_ADDRESS, Address
 from keeper.market.node import COMPONENT, Block, Node, RpcError
 
 MULTICALL3 = Address("0xcA11bde05977b3631167028862bE2a173976CA11")
@@ -19,6 +19,9 @@ _IN_FLIGHT = 4
 _WORD = 32
 _AGGREGATE3 = keccak(text="aggregate3((address,bool,bytes)[])")[:4]
 _ALLOW_FAILURE = (1).to_bytes(_WORD, "big")
+
+_NOBODY = {"from": ZERO_ADDRESS}
+"""Nodes differ in whom they take for the caller where none is named, and Balancer's Vault quotes to nobody else."""
 
 Call = tuple[Address, bytes]
 """Target and calldata."""
@@ -49,7 +52,7 @@ async def aggregate(
     async def read(batch: Sequence[Call]) -> list[bytes | None]:
         async with gate:
             try:
-                answer = await node.call(MULTICALL3, encode_aggregate3(batch), block)
+                answer = await node.call(MULTICALL3, encode_aggregate3(batch), block, **_NOBODY)
             except RpcError:
                 if len(batch) <= _SMALLEST_BATCH:
                     raise

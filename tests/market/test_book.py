@@ -217,6 +217,7 @@ def test_a_pool_whose_event_tells_too_little_waits_until_it_is_read() -> None:
     read = replace(CURVE, amplification=120)
     assert book.restore([read], header(100)) == []
     assert CURVE.key in book.unread
+    assert [book.remembers(header(number)) for number in (99, 100, 101, 102, 103)] == [False, True, True, True, False]
     with pytest.raises(InputError, match="header"):
         book.restore([read], header(102, "b"))
 
@@ -254,6 +255,9 @@ def test_new_pools_come_in_and_go_with_the_block_that_they_were_read_at() -> Non
     reverted = [block_hash(number) for number in (103, 102, 101)]
     assert book.apply(block_event(101, "b", "", reverted=reverted)) == {V2.key, BALANCER.key}
     assert not book.pools
+    assert book.unread.keys() == {V2.key, BALANCER.key}, "they are still wanted"
+    book.restore([V2, BALANCER], header(101, "b"))
+    assert book.pools.keys() == {V2.key, BALANCER.key}
 
 
 def test_rates_that_moved_are_taken_and_all_else_that_differs_trips() -> None:

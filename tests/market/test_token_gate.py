@@ -40,7 +40,8 @@ async def test_a_pool_needs_all_of_its_tokens() -> None:
     assert list(kept) == [address(102)]
     assert refused == {address(number): f"token {bad}: it takes a fee" for number in (100, 101)}
     assert probe.holders == {good: address(102), bad: address(101), other: address(101)}, "the deepest pool of each"
-    book = Book(kept, {}, header(100), quarantined=refused)
+    book = Book(kept, {}, header(100))
+    book.refuse(refused)
     assert dict(book.quarantined) == refused
     assert list(book.pools) == [address(102)]
 
