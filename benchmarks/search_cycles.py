@@ -20,12 +20,12 @@ from eth_utils.crypto import keccak
 
 from benchmarks.peers.environment import answer_of_peer, python_of_peer
 from benchmarks.search_market import UNIT, ranged_pool
-from keeper.discovery.search.integer import Disproof, Leg, prove
-from keeper.discovery.search.ranges import FloatArray
-from keeper.discovery.search.sizing import best_input, refresh_heads
-from keeper.discovery.search.tables import BoolArray, Heads, IntArray, PoolTable, Ranges
+from keeper.discovery.search.arrays import BoolArray, FloatArray, Heads, IntArray, Ranges
+from keeper.discovery.search.exact import TAKEN, Work, pay_loops
+from keeper.discovery.search.integer import Leg
+from keeper.discovery.search.sizing import best_input
+from keeper.discovery.search.tables import PoolTable
 from keeper.domain.errors import ComponentError
-from keeper.domain.route import Route
 from keeper.domain.units import Address, to_address
 from keeper.market.venues.base import Pool
 from keeper.market.venues.uniswap_v2 import UniswapV2Pool
@@ -51,7 +51,7 @@ CYCLES = 2_000
 """Of each shape; so many are sized at once."""
 CALLED = 40
 """The first of them are also given to the peers one by one."""
-REPEATS = 9
+REPEATS = 15
 LEAST_GAIN = 2e-4
 """Logarithm of the product of a cycle's rates, at least."""
 LOOSENESS = 16
@@ -99,10 +99,9 @@ def measure_cycles(say: Callable[[str], None]) -> tuple[dict[str, ShapeResult], 
     for shape, cycles in shapes.items():
         say(f"{shape}: {len(cycles.legs):,} cycles")
         results[shape] = ShapeResult(len(cycles.legs))
-        routes = _time_own(cycles, results[shape])
-        profits[shape] = [route.gross_profit for route in routes]
-        pairs = zip(cycles.legs, routes, strict=True)
-        request[shape] = [_described(legs, LOOSENESS * route.amount_in) for legs, route in pairs]
+        inputs, profits[shape] = _time_own(cycles, results[shape])
+        pairs = zip(cycles.legs, inputs, strict=True)
+        request[shape] = [_described(legs, LOOSENESS * amount) for legs, amount in pairs]
     reasons: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "cycles.json")
@@ -136,34 +135,52 @@ def make_cycles(shape: str, count: int = CYCLES) -> Cycles:
         legs.append(cycle)
         pools.update((leg.pool.address, leg.pool) for leg in cycle)
     table = PoolTable(pools)
-    refresh_heads(table.ranges, table.heads, np.arange(len(table.pools), dtype=np.int32))
     rows = np.array([[table.index[leg.pool.address] for leg in cycle] for cycle in legs], dtype=np.int32)
     starts = np.array([[table.token_index[leg.token_in] for leg in cycle] for cycle in legs], dtype=np.int32)
     return Cycles(legs, table, rows, np.where(table.low[rows] == starts, 0, 1).astype(np.int32))
 
 
-def _time_own(cycles: Cycles, result: ShapeResult) -> list[Route]:
-    """Put our best times into ``result``, where they beat what is there; return the proven routes."""
-    count = len(cycles.legs)
+def _time_own(cycles: Cycles, result: ShapeResult) -> tuple[list[int], list[int]]:
+    """Put our best times into ``result``, where they beat what is there; return exact inputs and profits."""
+    count, hops = cycles.rows.shape
+    table, rows, directions = cycles.table, cycles.rows, cycles.directions
     sizes, kinks = np.empty(count), np.empty(count, dtype=np.bool_)
-    ranges, heads = cycles.table.ranges, cycles.table.heads
-    hops = cycles.rows.shape[1]
-    work = np.empty((3, hops)), np.empty(hops, dtype=np.int32)
-    arguments = (ranges, heads, cycles.rows, cycles.directions, *work, sizes, kinks)
-    size_cycles(*arguments)
-    proofs: list[Route | Disproof] = []
+    sizing = (table.ranges, table.heads, rows, directions, np.empty((3, hops)), np.empty(hops, np.int32), sizes, kinks)
+    legs = (
+        np.arange(0, rows.size + 1, hops, dtype=np.int32),
+        sizes,
+        rows.ravel(),
+        np.tile(np.arange(hops, dtype=np.int32), count),
+        ((directions == 0) != table.ranges.flipped[rows]).ravel(),
+        np.ones(rows.size),
+    )
+    amounts = [np.zeros((n, 2), dtype=np.uint64) for n in (rows.size, rows.size, count)]
+    status = np.empty(count, dtype=np.int32)
+    paying = (table.ranges, table.exact, Work.new(), *legs, *amounts, status)
+    size_cycles(*sizing)
+    pay_loops(*paying)
     for _ in range(REPEATS):
         start = time.perf_counter()
-        size_cycles(*arguments)
+        size_cycles(*sizing)
         sized = time.perf_counter()
-        rows = zip(cycles.legs, sizes.tolist(), kinks.tolist(), strict=True)
-        proofs = [prove(legs, size, at_kink=at_kink) for legs, size, at_kink in rows]
+        pay_loops(*paying)
         done = time.perf_counter()
         for name, seconds in (("float", sized - start), ("exact", done - start)):
             result.seconds[name] = min(result.seconds.get(name, math.inf), seconds / count)
-    routes = [proof for proof in proofs if isinstance(proof, Route)]
-    assert len(routes) == count, "a cycle whose rates multiply to above 1 was not proven"
-    return routes
+    assert (status == TAKEN).all(), "a cycle whose rates multiply to above 1 does not earn"
+    given, paid, profits = ([low | high << 64 for low, high in column.tolist()] for column in amounts)
+    _check(cycles, given, paid)
+    return given[::hops], profits
+
+
+def _check(cycles: Cycles, given: list[int], paid: list[int]) -> None:
+    """Every amount is what the pool's own Python integers say, and the next hop is given what the last one paid."""
+    at = 0
+    for legs in cycles.legs:
+        for place, leg in enumerate(legs):
+            assert leg.pool.amount_out(leg.token_in, given[at]) == paid[at], leg
+            assert place == 0 or given[at] == paid[at - 1], leg
+            at += 1
 
 
 @numba.njit(nogil=True, error_model="numpy", _nrt=False)

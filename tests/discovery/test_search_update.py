@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba.core.dispatcher import Dispatcher
 
-from keeper.discovery.search import best_loops, hubs, kernels, sizing
+from keeper.discovery.search import best_loops, exact, hubs, kernels, rows, sizing, split
 from keeper.discovery.search.engine import LoopSearch
 from keeper.discovery.search.loop_filter import DexRule, LoopFilter
 from keeper.domain.errors import InputError
@@ -126,7 +126,7 @@ def test_reach_of_a_pool_moves_with_its_price(ticks: int) -> None:
     assert found == LoopSearch(market, [WETH]).find(market, allow=LoopFilter())
 
 
-@pytest.mark.parametrize("module", [best_loops, hubs, kernels, sizing])
+@pytest.mark.parametrize("module", [best_loops, exact, hubs, kernels, rows, sizing, split])
 def test_kernels_call_only_kernels_of_their_own_file(module: ModuleType) -> None:
     """Else the code on disk would outlive a change of what it calls."""
     compiled = {name: value for name, value in vars(module).items() if isinstance(value, Dispatcher)}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from keeper.discovery.search.arrays import BoolArray, Graph, IntArray, LongArray
 from keeper.discovery.search.compiled import lean_kernel
 from keeper.discovery.search.hubs import Hubs
-from keeper.discovery.search.tables import BoolArray, Graph, IntArray, LongArray
 
 MAX_HOPS = 4
 
@@ -75,18 +75,50 @@ def best_loop_of_three(graph: Graph, hubs: Hubs, a: int, b: int, loop: IntArray)
 
 
 @lean_kernel
+def four_between_hubs(hubs: Hubs, a: int, b: int, loop: IntArray) -> float:
+    """`best_loop_of_four` where a and b are hubs, one of them an anchor: over a third hub, or `three_rate`."""
+    h, g = hubs.number[b], hubs.number[a]
+    direct, two_rate, two_node = hubs.direct_rate, hubs.two_rate, hubs.two_node
+    best, near, first = float(hubs.three_rate[h, g]), -1, False
+    for k in range(direct.shape[0]):
+        rate = float(direct[h, k])
+        rate += two_rate[k, g, 1] if two_node[k, g, 0] == b else two_rate[k, g, 0]
+        if rate > best:
+            best, near, first = rate, k, True
+        rate = float(direct[k, g])
+        rate += two_rate[h, k, 1] if two_node[h, k, 0] == a else two_rate[h, k, 0]
+        if rate > best:
+            best, near, first = rate, k, False
+    if best == -np.inf:
+        return best
+    start, to, edge = hubs.start, hubs.to, hubs.edge
+    if near < 0:
+        path = hubs.three_path[h, g]
+        loop[1], loop[2], loop[3] = hubs.paths[path, 0], hubs.paths[path, 1], hubs.paths[path, 2]
+    elif first:
+        node = two_node[near, g, 1 if two_node[near, g, 0] == b else 0]
+        loop[1], loop[2] = hubs.direct[h, near], edge_to_hub(start, to, edge, node, near) ^ 1
+        loop[3] = edge_to_hub(start, to, edge, node, g)
+    else:
+        node = two_node[h, near, 1 if two_node[h, near, 0] == a else 0]
+        loop[1], loop[2] = edge_to_hub(start, to, edge, node, h) ^ 1, edge_to_hub(start, to, edge, node, near)
+        loop[3] = hubs.direct[near, g]
+    return best
+
+
+@lean_kernel
 def best_loop_of_four(graph: Graph, hubs: Hubs, a: int, b: int, loop: IntArray) -> float:
     """Fill ``loop[1:4]`` with the best way b -> x -> y -> a that makes an anchored loop; return its rate."""
     h, g = hubs.number[b], hubs.number[a]
     anchored = 0 <= h < hubs.anchors or 0 <= g < hubs.anchors
+    if anchored and h >= 0 and g >= 0:
+        return four_between_hubs(hubs, a, b, loop)
     start, to, hub_edge, rates = hubs.start, hubs.to, hubs.edge, graph.log_rate
     best = -np.inf
     # one edge next to a or b is chosen, the other two come from the tables: which, tells ``side``
     side, near, node, first, second = 0, -1, -1, -1, -1
-    if not anchored or (h >= 0 and g >= 0):
-        for k in range(hubs.direct.shape[0] if anchored else hubs.anchors):
-            if k in (h, g):
-                continue
+    if not anchored:
+        for k in range(hubs.anchors):
             edge = edge_to_hub(start, to, hub_edge, b, k)
             if edge >= 0:
                 rate, middle, one, two = best_two(graph, hubs, hubs.node[k], a, b)
@@ -99,28 +131,31 @@ def best_loop_of_four(graph: Graph, hubs: Hubs, a: int, b: int, loop: IntArray) 
                 if rate + rates[edge] > best:
                     best = rate + rates[edge]
                     side, near, node, first, second = 1, edge, middle, one, two
-        if anchored and hubs.three_rate[h, g] > best:
-            path = hubs.three_path[h, g]
-            loop[1], loop[2], loop[3] = hubs.paths[path, 0], hubs.paths[path, 1], hubs.paths[path, 2]
-            return float(hubs.three_rate[h, g])
-    elif g >= 0:
-        for n in range(graph.start[b], graph.start[b + 1]):
-            edge = graph.edge[n]
-            if graph.to[n] == a:
-                continue
-            rate, middle, one, two = best_two(graph, hubs, graph.to[n], a, b)
-            if rates[edge] + rate > best:
-                best = rates[edge] + rate
-                side, near, node, first, second = 0, edge, middle, one, two
     else:
-        for n in range(graph.start[a], graph.start[a + 1]):
-            edge = graph.edge[n] ^ 1
-            if graph.to[n] == b:
+        # from the one that is no hub to all its neighbours, and from there to the anchor
+        outer, inner, anchor, turn = (b, a, g, 0) if g >= 0 else (a, b, h, 1)
+        side = turn
+        for n in range(graph.start[outer], graph.start[outer + 1]):
+            edge, x = graph.edge[n] ^ turn, graph.to[n]
+            if x == inner or rates[edge] == -np.inf:
                 continue
-            rate, middle, one, two = best_two(graph, hubs, b, graph.to[n], a)
-            if rate + rates[edge] > best:
-                best = rate + rates[edge]
-                side, near, node, first, second = 1, edge, middle, one, two
+            k = hubs.number[x]
+            if k >= 0:
+                i, j = (k, anchor) if turn == 0 else (anchor, k)
+                at = 1 if hubs.two_node[i, j, 0] == outer else 0
+                if rates[edge] + hubs.two_rate[i, j, at] > best:
+                    best = rates[edge] + hubs.two_rate[i, j, at]
+                    near, node, first, second = edge, hubs.two_node[i, j, at], -1, -1
+                continue
+            for m in range(graph.start[x], graph.start[x + 1]):
+                y = graph.to[m]
+                if y in (outer, inner):
+                    continue
+                one, two = graph.edge[m] ^ turn, edge_to_hub(start, to, hub_edge, y, anchor)
+                if two >= 0 and rates[edge] + rates[one] + rates[two ^ turn] > best:
+                    best = rates[edge] + rates[one] + rates[two ^ turn]
+                    near, node = edge, y
+                    first, second = (one, two) if turn == 0 else (two ^ 1, one)
     if best == -np.inf:
         return best
     pair = near >> 1

@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keeper.discovery.search.arrays import BoolArray, FloatArray, Graph, Heads, IntArray, LongArray
 from keeper.discovery.search.best_loops import MAX_HOPS, best_loops
 from keeper.discovery.search.hubs import Hubs, build_hubs, refresh_hubs
-from keeper.discovery.search.kernels import NO_RANK, enumerate_loops, offer_each, refresh_rates
-from keeper.discovery.search.ranges import FloatArray
-from keeper.discovery.search.tables import BoolArray, Graph, Heads, IntArray, LongArray
+from keeper.discovery.search.kernels import NO_RANK, enumerate_loops, offer_each
+from keeper.discovery.search.rows import refresh, refresh_rates
+from keeper.discovery.search.tables import PoolTable
 
 MAX_LOOPS = 16_384
 """Token loops that one search sizes at most; of more, those with the larger estimates."""
@@ -47,6 +48,7 @@ class Layer:
         rank, value: by node; see `enumerate_loops`.
         degree, reach: by node, its edges and those of its neighbours.
         widest: the most pools that a pair has.
+        seen: work space by pair, all 0.
     """
 
     graph: Graph
@@ -57,11 +59,13 @@ class Layer:
     degree: LongArray
     reach: LongArray
     widest: int
+    seen: IntArray
 
     @classmethod
     def of(cls, graph: Graph, heads: Heads, token_rank: IntArray) -> Layer:
-        rows = np.arange(graph.pair_of.size, dtype=np.int32)
-        refresh_rates(graph, heads, rows, np.empty_like(rows))
+        rows = np.arange(graph.pair_of.size, dtype=np.int64)
+        seen = np.zeros(graph.low.size, dtype=np.int32)
+        refresh_rates(graph, heads, rows, seen, np.empty(rows.size, dtype=np.int32))
         rank = token_rank[graph.token]
         anchors = np.flatnonzero(rank != NO_RANK).astype(np.int32)
         degree = np.diff(graph.start)
@@ -75,6 +79,7 @@ class Layer:
             degree=degree,
             reach=np.diff(edges_before[graph.start]),
             widest=int((graph.last - graph.first).max(initial=0)),
+            seen=seen,
         )
 
     def steps(self, edges: IntArray, hops: int) -> int:
@@ -84,11 +89,17 @@ class Layer:
             return int(self.reach[np.where(edges & 1, low, high)].sum())
         return int((self.degree[low] + self.degree[high]).sum())
 
-    def refresh(self, heads: Heads, rows: IntArray) -> None:
-        """Bring rates and tables to the state of the pools ``rows``."""
+    def refresh_all(self, table: PoolTable, rows: LongArray) -> None:
+        """Bring heads, rates and tables to the state of the pools ``rows``."""
         changed = np.empty(rows.size, dtype=np.int32)
-        count = refresh_rates(self.graph, heads, rows, changed)
-        refresh_hubs(self.graph, self.hubs, changed[:count])
+        count = refresh(table.ranges, table.heads, table.ends, self.graph, rows, self.seen, changed)
+        refresh_hubs(self.graph, self.hubs, changed, count)
+
+    def refresh(self, heads: Heads, rows: LongArray) -> None:
+        """Bring rates and tables to the heads of the pools ``rows``."""
+        changed = np.empty(rows.size, dtype=np.int32)
+        count = refresh_rates(self.graph, heads, rows, self.seen, changed)
+        refresh_hubs(self.graph, self.hubs, changed, count)
 
     def detect(
         self,
@@ -101,38 +112,27 @@ class Layer:
         """Loops of ``wanted`` hops through the pairs of the pools ``rows``, the largest estimate first.
 
         Args:
+            rows: ascending.
             admitted: by pair; all pairs when None.
             enumerated_steps: see `ENUMERATED_STEPS`.
         """
         graph = self.graph
-        pairs = np.unique(graph.pair_of[rows])
-        edges = np.concatenate((2 * pairs, 2 * pairs + 1)).astype(np.int32)
+        pairs = graph.pair_of[rows]
+        if pairs.size:
+            pairs = pairs[np.append(True, pairs[1:] != pairs[:-1])]
+        edges = np.concatenate((2 * pairs, 2 * pairs + 1))
         if admitted is not None:
             edges = edges[admitted[edges >> 1]]
         # loops of two edges are all found by either way; the tables know all pairs and serve no restriction to some
-        few = {hops for hops in wanted - {2} if admitted is not None or self.steps(edges, hops) <= enumerated_steps}
+        few = {
+            hops
+            for hops in wanted - {2}
+            if admitted is not None or (enumerated_steps and self.steps(edges, hops) <= enumerated_steps)
+        }
         found: list[tuple[IntArray, IntArray, FloatArray]] = []
         cut_short = False
         if wanted - few:
-            given = np.empty((3 * edges.size, MAX_HOPS), dtype=np.int32)
-            given_hops = np.empty(3 * edges.size, dtype=np.int32)
-            count = best_loops(
-                graph, self.hubs, edges, _mask(wanted - few), np.empty(MAX_HOPS, np.int32), given, given_hops
-            )
-            loops, hop_counts = np.empty((count, MAX_HOPS), dtype=np.int32), np.empty(count, dtype=np.int32)
-            estimates = np.empty(count)
-            count = offer_each(
-                graph,
-                heads,
-                self.rank,
-                self.value,
-                given[:count],
-                given_hops[:count],
-                loops,
-                hop_counts,
-                estimates,
-            )
-            found.append((loops[:count], hop_counts[:count], estimates[:count]))
+            found.append(self._best(heads, edges, wanted - few))
         if few:
             loops, hop_counts = np.empty((MAX_LOOPS, MAX_HOPS), dtype=np.int32), np.empty(MAX_LOOPS, dtype=np.int32)
             estimates = np.empty(MAX_LOOPS)
@@ -153,10 +153,36 @@ class Layer:
                 MAX_STEPS,
             )
             found.append((loops[:count], hop_counts[:count], estimates[:count]))
-        all_loops, all_hops, all_estimates = (np.concatenate(part) for part in zip(*found, strict=True))
+        all_loops, all_hops, all_estimates = found[0]
+        if len(found) > 1:
+            all_loops, all_hops, all_estimates = (np.concatenate(part) for part in zip(*found, strict=True))
         cut_short = cut_short or all_estimates.size > MAX_LOOPS
         order = np.argsort(-all_estimates, kind="stable")[:MAX_LOOPS]
         return TokenLoops(graph, all_loops[order], all_hops[order], wanted - few <= {2}, cut_short)
+
+    def _best(self, heads: Heads, edges: IntArray, hops: Collection[int]) -> tuple[IntArray, IntArray, FloatArray]:
+        """From the tables, the best loop of each edge and number of hops, with its estimate."""
+        room = 3 * edges.size
+        given, given_hops = np.empty((room, MAX_HOPS), dtype=np.int32), np.empty(room, dtype=np.int32)
+        work = np.empty(MAX_HOPS, dtype=np.int32)
+        count = best_loops(self.graph, self.hubs, edges, _mask(hops), work, given, given_hops)
+        loops, hop_counts = np.empty((count + 1, MAX_HOPS), dtype=np.int32), np.empty(count + 1, dtype=np.int32)
+        estimates = np.empty(count + 1)
+        buckets = np.full(1 << (4 * count + 1).bit_length(), -1, dtype=np.int32)
+        count = offer_each(
+            self.graph,
+            heads,
+            self.rank,
+            self.value,
+            given,
+            given_hops,
+            count,
+            buckets,
+            loops,
+            hop_counts,
+            estimates,
+        )
+        return loops[:count], hop_counts[:count], estimates[:count]
 
 
 def _mask(hops: Collection[int]) -> BoolArray:

@@ -14,24 +14,31 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keeper.discovery.search.arrays import BoolArray, FloatArray, Graph, IntArray, LongArray
 from keeper.discovery.search.compiled import kernel, lean_kernel
-from keeper.discovery.search.ranges import FloatArray
-from keeper.discovery.search.tables import Graph, IntArray, LongArray
 
 HUBS = 32
 """Hubs of a graph, when there are not more anchors. The tables grow with its square."""
+
+
+KEPT = 8
+"""Best paths of two edges that are kept between two hubs. Two are needed; with the others at hand, an entry is found
+anew only after several of its best have fallen."""
 
 
 class Hubs(NamedTuple):
     """Tables of one graph. Hub h is node ``node[h]``, ``number`` the inverse (-1: no hub); anchors come first.
 
     Edges from node n to hubs: ``edge[start[n]:start[n + 1]]``, to hub ``to[...]``, ascending. ``direct[h, g]`` is the
-    edge between two hubs, -1 if there is none. The nodes between hubs h < g, with their edges to h and to g:
-    ``middles[two_start[h * H + g]:...]``. The paths h -> x -> y -> g over two other nodes, as three edges and
-    ``h * H + g``: ``paths[three_start[h * H + g]:...]``; those that use a pair: ``path_of[path_start[pair]:...]``.
+    edge between two hubs, -1 if there is none, ``direct_rate`` its log rate. The nodes between hubs h < g, with their
+    edges to h and to g: ``middles[two_start[h * H + g]:...]``. The paths h -> x -> y -> g over two other nodes, as
+    three edges and ``h * H + g``: ``paths[three_start[h * H + g]:...]``; those that use a pair:
+    ``path_of[path_start[pair]:...]``.
 
-    ``two_rate[h, g]`` and ``two_node[h, g]`` are the two best two-edge paths h -> node -> g, the best first;
-    ``three_rate`` and ``three_path`` the best of ``paths``. Without a path: minus infinity and -1.
+    ``two_rate[h, g]`` and ``two_node[h, g]`` are the best two-edge paths h -> node -> g, the best first, ``two_size``
+    of them and at least two where so many exist; no other has a rate above ``two_floor``. ``three_rate`` and
+    ``three_path`` are the best of ``paths``. Without a path: minus infinity and -1. ``stale``, all False, and
+    ``marked`` are work space.
     """
 
     anchors: int
@@ -41,6 +48,7 @@ class Hubs(NamedTuple):
     to: IntArray
     edge: IntArray
     direct: IntArray
+    direct_rate: FloatArray
     two_start: LongArray
     middles: IntArray
     three_start: LongArray
@@ -49,8 +57,12 @@ class Hubs(NamedTuple):
     path_of: LongArray
     two_rate: FloatArray
     two_node: IntArray
+    two_size: IntArray
+    two_floor: FloatArray
     three_rate: FloatArray
     three_path: LongArray
+    stale: BoolArray
+    marked: IntArray
 
 
 def build_hubs(graph: Graph, anchors: IntArray, hubs: int = HUBS) -> Hubs:
@@ -89,16 +101,21 @@ def build_hubs(graph: Graph, anchors: IntArray, hubs: int = HUBS) -> Hubs:
         to=to,
         edge=edge,
         direct=direct,
+        direct_rate=np.full((size, size), -np.inf),
         two_start=two_start,
         middles=middles,
         three_start=three_start,
         paths=paths,
         path_start=path_start,
         path_of=np.argsort(flat, kind="stable") // 3,
-        two_rate=np.full((size, size, 2), -np.inf),
-        two_node=np.full((size, size, 2), -1, dtype=np.int32),
+        two_rate=np.full((size, size, KEPT), -np.inf),
+        two_node=np.full((size, size, KEPT), -1, dtype=np.int32),
+        two_size=np.zeros((size, size), dtype=np.int32),
+        two_floor=np.full((size, size), -np.inf),
         three_rate=np.full((size, size), -np.inf),
         three_path=np.full((size, size), -1, dtype=np.int64),
+        stale=np.zeros((size, size), dtype=np.bool_),
+        marked=np.empty((size * size, 2), dtype=np.int32),
     )
     fill_hubs(graph, tables)
     return tables
@@ -160,21 +177,64 @@ def outer_paths(
 
 
 @lean_kernel
+def insert(hubs: Hubs, h: int, g: int, node: int, rate: float) -> None:
+    """Put a path among the kept ones of an entry that does not have its node; the last makes room for it."""
+    rates, nodes = hubs.two_rate, hubs.two_node
+    at = hubs.two_size[h, g]
+    if at == KEPT:
+        at -= 1
+        hubs.two_floor[h, g] = max(hubs.two_floor[h, g], rates[h, g, at])
+    else:
+        hubs.two_size[h, g] = at + 1
+    while at > 0 and rates[h, g, at - 1] < rate:
+        rates[h, g, at], nodes[h, g, at] = rates[h, g, at - 1], nodes[h, g, at - 1]
+        at -= 1
+    rates[h, g, at], nodes[h, g, at] = rate, node
+
+
+@lean_kernel
 def fill_two(graph: Graph, hubs: Hubs, h: int, g: int) -> None:
-    """Find the two best of all two-edge paths from hub h to hub g."""
+    """Find the best of all two-edge paths from hub h to hub g."""
     rates, middles = graph.log_rate, hubs.middles
     key = min(h, g) * hubs.direct.shape[0] + max(h, g)
     inward, outward = (1, 2) if h < g else (2, 1)
-    best, second, best_node, second_node = -np.inf, -np.inf, -1, -1
+    for i in range(KEPT):
+        hubs.two_rate[h, g, i], hubs.two_node[h, g, i] = -np.inf, -1
+    hubs.two_size[h, g], hubs.two_floor[h, g] = 0, -np.inf
+    last = -np.inf
     for i in range(hubs.two_start[key], hubs.two_start[key + 1]):
         rate = rates[middles[i, inward] ^ 1] + rates[middles[i, outward]]
-        if rate > best:
-            second, second_node = best, best_node
-            best, best_node = rate, middles[i, 0]
-        elif rate > second:
-            second, second_node = rate, middles[i, 0]
-    hubs.two_rate[h, g, 0], hubs.two_node[h, g, 0] = best, best_node
-    hubs.two_rate[h, g, 1], hubs.two_node[h, g, 1] = second, second_node
+        if rate > last:
+            insert(hubs, h, g, middles[i, 0], rate)
+            last = hubs.two_rate[h, g, KEPT - 1]
+        elif rate > hubs.two_floor[h, g]:
+            hubs.two_floor[h, g] = rate
+
+
+@lean_kernel
+def change_two(hubs: Hubs, h: int, g: int, node: int, rate: float) -> bool:
+    """Enter the new rate of the path h -> node -> g; False where the entry has to be found anew."""
+    rates, nodes = hubs.two_rate, hubs.two_node
+    size, floor = hubs.two_size[h, g], hubs.two_floor[h, g]
+    at = 0
+    while at < size and nodes[h, g, at] != node:
+        at += 1
+    if at < size:
+        # in most cases it keeps its place
+        above = rates[h, g, at - 1] if at > 0 else np.inf
+        below = rates[h, g, at + 1] if at + 1 < size else floor
+        if below <= rate <= above and rate > -np.inf:
+            rates[h, g, at] = rate
+            return True
+        size -= 1
+        for i in range(at, size):
+            rates[h, g, i], nodes[h, g, i] = rates[h, g, i + 1], nodes[h, g, i + 1]
+        rates[h, g, size], nodes[h, g, size] = -np.inf, -1
+        hubs.two_size[h, g] = size
+    # a path that is no better than one outside may be is outside as well
+    if rate > floor:
+        insert(hubs, h, g, node, rate)
+    return bool(hubs.two_size[h, g] >= 2 or floor == -np.inf)
 
 
 @lean_kernel
@@ -201,33 +261,25 @@ def fill_hubs(graph: Graph, hubs: Hubs) -> None:
     """Find the best paths between all hubs."""
     for h in range(hubs.direct.shape[0]):
         for g in range(hubs.direct.shape[0]):
+            if hubs.direct[h, g] >= 0:
+                hubs.direct_rate[h, g] = graph.log_rate[hubs.direct[h, g]]
             if h != g:
                 fill_two(graph, hubs, h, g)
                 fill_three(graph, hubs, h, g)
 
 
-@kernel
-def refresh_hubs(graph: Graph, hubs: Hubs, pairs: IntArray) -> None:
-    """Bring the tables to the graph's rates after those of ``pairs`` changed.
+@lean_kernel
+def refresh_hubs(graph: Graph, hubs: Hubs, pairs: IntArray, count: int) -> None:
+    """Bring the tables to the graph's rates after those of the first ``count`` of ``pairs`` changed.
 
-    A path that got better moves up in place. One that fell among the best marks its entry, and all marked entries are
-    found anew at the end, so that the order of the changes does not matter.
+    A path that got better moves up in place. One that fell out of what is kept marks its entry, and all marked entries
+    are found anew at the end, so that the order of the changes does not matter.
     """
     size = hubs.direct.shape[0]
-    # arrays by name: taken from the tuple within the loop, each would be counted as a reference
     rates, low, high = graph.log_rate, graph.low, graph.high
-    number, start, to, edge, two_rate, two_node = (
-        hubs.number,
-        hubs.start,
-        hubs.to,
-        hubs.edge,
-        hubs.two_rate,
-        hubs.two_node,
-    )
-    stale = np.zeros((size, size), np.bool_)
-    marked = np.empty((size * size, 2), np.int32)
-    marks = 0
-    for i in range(pairs.size):
+    number, start, to, edge = hubs.number, hubs.start, hubs.to, hubs.edge
+    stale, marked, marks = hubs.stale, hubs.marked, 0
+    for i in range(count):
         pair = pairs[i]
         for side in range(2):
             # the pair joins ``hub`` to ``node``; other hubs next to that node are reached over it
@@ -238,6 +290,8 @@ def refresh_hubs(graph: Graph, hubs: Hubs, pairs: IntArray) -> None:
             if hub < 0:
                 continue
             there, back = rates[out], rates[out ^ 1]
+            if number[node] >= 0:
+                hubs.direct_rate[hub, number[node]] = there
             for j in range(start[node], start[node + 1]):
                 if to[j] == hub:
                     continue
@@ -248,29 +302,7 @@ def refresh_hubs(graph: Graph, hubs: Hubs, pairs: IntArray) -> None:
                     else:
                         h, g = to[j], hub
                         rate = rates[edge[j] ^ 1] + back
-                    best, second = two_rate[h, g, 0], two_rate[h, g, 1]
-                    if two_node[h, g, 0] == node:
-                        if rate >= second and rate > -np.inf:
-                            two_rate[h, g, 0] = rate
-                            continue
-                    elif two_node[h, g, 1] == node:
-                        if rate > best:
-                            two_rate[h, g, 1], two_node[h, g, 1] = best, two_node[h, g, 0]
-                            two_rate[h, g, 0], two_node[h, g, 0] = rate, node
-                            continue
-                        if rate >= second:
-                            two_rate[h, g, 1] = rate
-                            continue
-                    elif rate > best:
-                        two_rate[h, g, 1], two_node[h, g, 1] = best, two_node[h, g, 0]
-                        two_rate[h, g, 0], two_node[h, g, 0] = rate, node
-                        continue
-                    elif rate > second:
-                        two_rate[h, g, 1], two_node[h, g, 1] = rate, node
-                        continue
-                    else:
-                        continue
-                    if not stale[h, g]:
+                    if not stale[h, g] and not change_two(hubs, h, g, node, rate):
                         stale[h, g] = True
                         marked[marks, 0], marked[marks, 1] = h, g
                         marks += 1
@@ -278,7 +310,7 @@ def refresh_hubs(graph: Graph, hubs: Hubs, pairs: IntArray) -> None:
         fill_two(graph, hubs, marked[i, 0], marked[i, 1])
         stale[marked[i, 0], marked[i, 1]] = False
     marks = 0
-    for i in range(pairs.size):
+    for i in range(count):
         for j in range(hubs.path_start[pairs[i]], hubs.path_start[pairs[i] + 1]):
             at = hubs.path_of[j]
             h, g = hubs.paths[at, 3] // size, hubs.paths[at, 3] % size
@@ -293,3 +325,4 @@ def refresh_hubs(graph: Graph, hubs: Hubs, pairs: IntArray) -> None:
                 marks += 1
     for i in range(marks):
         fill_three(graph, hubs, marked[i, 0], marked[i, 1])
+        stale[marked[i, 0], marked[i, 1]] = False

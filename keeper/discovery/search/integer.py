@@ -1,4 +1,7 @@
-"""From a size in floating point to the exact amounts that the pools' contracts will compute."""
+"""From a size in floating point to the exact amounts that the pools' contracts will compute, with the pools' own maths.
+
+What `keeper.discovery.search.exact` covers is computed there first; here is the rest, and the last units.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from keeper.domain.joint_route import JointRoute
 from keeper.domain.route import Hop, Route
 from keeper.domain.units import Address
 from keeper.market.venues.base import Pool
@@ -22,7 +26,7 @@ TRIM_SHARE = 10**12
 
 
 class Leg(NamedTuple):
-    """One hop before its amounts are known."""
+    """One swap before its amounts are known."""
 
     pool: Pool
     token_in: Address
@@ -39,7 +43,7 @@ class Disproof:
     amounts: Amounts
 
 
-def prove(legs: Sequence[Leg], size: float, *, at_kink: bool) -> Route | Disproof:
+def prove(legs: Sequence[Leg], size: float, *, at_kink: bool, known: Amounts = ()) -> Route | Disproof:
     """The loop at the best exact input near ``size``, or what shows that it earns nothing in integers.
 
     The exact profit is a staircase: it rises only where the coarsest amount of the loop gains a unit, and between such
@@ -50,8 +54,9 @@ def prove(legs: Sequence[Leg], size: float, *, at_kink: bool) -> Route | Disproo
         size: the optimum in floating point, raw units of the first leg's input.
         at_kink: the optimum is where a range ends, and the profit falls steeply beside it. Elsewhere it is flat, and
             the rounding of ``size`` costs less than a unit.
+        known: the exact amounts near ``size``, where they have been computed already.
     """
-    start = _largest_taken(legs, max(int(size), 1))
+    start = known or _largest_taken(legs, max(int(size), 1))
     if len(start) <= len(legs):
         return Disproof(start)
     if at_kink:
@@ -62,6 +67,59 @@ def prove(legs: Sequence[Leg], size: float, *, at_kink: bool) -> Route | Disproo
     trimmed = _through(legs, coarsest, start[coarsest])
     best = trimmed if _profit(legs, trimmed) > _profit(legs, start) else start
     return _route(legs, best) if _profit(legs, best) > 0 else Disproof(best)
+
+
+def pay_split(legs: Sequence[Leg], hops: Sequence[int], shares: Sequence[float], size: float) -> list[tuple[int, int]]:
+    """What each leg of a split loop is given and pays; empty where a pool refuses all inputs near ``size``.
+
+    Args:
+        hops: by leg, ascending.
+        shares: by leg, of what its hop takes in.
+    """
+    for share in (0.0, *BACK_OFF):
+        try:
+            return _pay_split(legs, hops, shares, max(int(size - size * share), 1))
+        except (ArithmeticError, ValueError):
+            continue
+    return []
+
+
+def to_hop(leg: Leg, amount_in: int, amount_out: int) -> Hop:
+    """The swap of ``leg`` with these amounts."""
+    pool = leg.pool
+    return Hop(
+        pool=pool.key,
+        venue=pool.venue,
+        dex=pool.dex,
+        token_in=leg.token_in,
+        token_out=leg.token_out,
+        zero_for_one=leg.token_in == pool.token0,
+        amount_in=amount_in,
+        amount_out=amount_out,
+        fee_pips=pool.fee_pips,
+        detail=pool.swap_detail(leg.token_in),
+    )
+
+
+def to_joint_route(legs: Sequence[Leg], amounts: Sequence[tuple[int, int]]) -> JointRoute:
+    """A split loop that starts at the token of its first leg."""
+    swaps = zip(legs, amounts, strict=True)
+    return JointRoute(legs[0].token_in, tuple(to_hop(leg, given, paid) for leg, (given, paid) in swaps))
+
+
+def _pay_split(legs: Sequence[Leg], hops: Sequence[int], shares: Sequence[float], amount: int) -> list[tuple[int, int]]:
+    amounts: list[tuple[int, int]] = []
+    while len(amounts) < len(legs):
+        mine = range(len(amounts), len(amounts) + hops.count(hops[len(amounts)]))
+        given = {i: int(shares[i] * amount) for i in mine}
+        largest = max(mine, key=shares.__getitem__)
+        given[largest] += amount - sum(given.values())
+        paid = [legs[i].pool.amount_out(legs[i].token_in, given[i]) for i in mine]
+        if min(paid) <= 0:
+            raise ArithmeticError("a leg pays nothing")
+        amounts += zip(given.values(), paid, strict=True)
+        amount = sum(paid)
+    return amounts
 
 
 def _forward(legs: Sequence[Leg], amount: int) -> Amounts:
@@ -129,19 +187,5 @@ def _climb(legs: Sequence[Leg], amounts: Amounts) -> Amounts:
 
 
 def _route(legs: Sequence[Leg], amounts: Amounts) -> Route:
-    return Route(
-        tuple(
-            Hop(
-                pool=leg.pool.address,
-                venue=leg.pool.venue,
-                dex=leg.pool.dex,
-                token_in=leg.token_in,
-                token_out=leg.token_out,
-                zero_for_one=leg.token_in == leg.pool.token0,
-                amount_in=amount_in,
-                amount_out=amount_out,
-                fee_pips=leg.pool.fee_pips,
-            )
-            for leg, amount_in, amount_out in zip(legs, amounts[:-1], amounts[1:], strict=True)
-        )
-    )
+    swaps = zip(legs, amounts[:-1], amounts[1:], strict=True)
+    return Route(tuple(to_hop(leg, given, paid) for leg, given, paid in swaps))

@@ -83,13 +83,13 @@ def market_around(search: LoopSearch, changed: Collection[Address], profit_token
         return None
     # a graph that is split by DEX has other nodes; this one has the tokens of the table themselves
     nodes, pairs = cut_out(graph, search.hubs, loops.edges, loops.hop_counts, profit)
-    instance = gather(graph, table.ranges, table.heads, nodes, pairs)
+    instance = gather(graph, table.ranges, table.heads, nodes, np.sort(pairs))
     return JointMarket(instance, [table.tokens[t] for t in graph.token[nodes].tolist()], table.pools)
 
 
 @kernel
 def cut_out(graph: Graph, hubs: Hubs, loops: IntArray, hop_counts: IntArray, profit: int) -> tuple[IntArray, IntArray]:
-    """The nodes of the loops and the hubs, by falling number, ``profit`` last; and the pairs among them, ascending."""
+    """The nodes of the loops and the hubs, by falling number, ``profit`` last; and the pairs among them."""
     local = np.full(graph.token.size, -1, np.int32)
     count = 0
     for i in range(loops.shape[0]):
@@ -131,7 +131,7 @@ def cut_out(graph: Graph, hubs: Hubs, loops: IntArray, hop_counts: IntArray, pro
             if local[to] == 0 and (to < node or hubs.number[to] >= 0) and found < pairs.size:
                 pairs[found] = graph.edge[n] >> 1
                 found += 1
-    return nodes, np.sort(pairs[:found])
+    return nodes, pairs[:found]
 
 
 @kernel

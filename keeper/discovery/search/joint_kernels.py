@@ -274,8 +274,7 @@ def newton(
             evaluate(made, work, log_price, gas, band)
             return total, exact, steps
         total, exact = reached, exact_there
-        for t in range(tokens):
-            log_price[t] = trial[t]
+        put(log_price, trial)
     return total, exact, most_steps
 
 
@@ -352,19 +351,31 @@ def count_legs(work: Work, gas: float) -> tuple[int, int]:
     return legs, poor
 
 
-@kernel
+@lean_kernel
 def drop_poor(work: Work, gas: float, poor: int) -> None:
-    """Take the poorer half of the ``poor`` legs out of use."""
-    surpluses = np.empty(poor)
-    place = 0
+    """Take those of the ``poor`` legs out of use that earn no more than the mean of them, about half."""
+    total = 0.0
     for pool in range(work.alive.size):
         if 0.0 < work.surplus[pool] < gas:
-            surpluses[place] = work.surplus[pool]
-            place += 1
-    limit = np.sort(surpluses)[(poor - 1) // 2]
+            total += work.surplus[pool]
     for pool in range(work.alive.size):
-        if 0.0 < work.surplus[pool] <= limit:
+        # a single leg is its own mean, up to rounding
+        if 0.0 < work.surplus[pool] < gas and work.surplus[pool] <= total / poor * (1.0 + 1e-9):
             work.alive[pool] = False
+
+
+@lean_kernel
+def put(target: FloatArray, source: FloatArray) -> None:
+    """Copy an array; assigning the whole takes longer to compile than all else in this file."""
+    for n in range(source.size):
+        target[n] = source[n]
+
+
+@lean_kernel
+def put_flags(target: BoolArray, source: BoolArray) -> None:
+    """As `put`."""
+    for n in range(source.size):
+        target[n] = source[n]
 
 
 @lean_kernel
@@ -426,11 +437,11 @@ def solve_joint(
         band *= BAND_FACTOR
         if exact < bound:
             bound = exact
-            lowest[:] = log_price
+            put(lowest, log_price)
     evaluate(made, work, lowest, 0.0, 0.0)
     for pool in range(count):
         work.alive[pool] = work.surplus[pool] > ADMITTED * gas
-    log_price[:] = lowest
+    put(log_price, lowest)
     best, alive, value = lowest.copy(), np.zeros(count, np.bool_), 0.0
     value, taken = prune(made, work, log_price, gas, value, alive, best, False)
     steps += taken
@@ -438,7 +449,7 @@ def solve_joint(
         work.alive[:] = True
         value, taken = prune(made, work, log_price, gas, value, alive, best, True)
         steps += taken
-    log_price[:] = best
+    put(log_price, best)
     slot, given, paid = flows(made, work, alive, log_price)
     return value, bound, steps, slot, given, paid
 
@@ -474,8 +485,8 @@ def prune(
         legs, poor = count_legs(work, gas)
         if total - gas * legs > value:
             value = total - gas * legs
-            best[:] = log_price
-            alive[:] = work.alive
+            put(best, log_price)
+            put_flags(alive, work.alive)
         elif not to_the_end:
             break
         if poor == 0:
@@ -489,7 +500,7 @@ def flows(
     made: JointInstance, work: Work, alive: BoolArray, log_price: FloatArray
 ) -> tuple[LongArray, FloatArray, FloatArray]:
     """Slot, input and output of the pools that are ``alive`` and trade at the prices."""
-    work.alive[:] = alive
+    put_flags(work.alive, alive)
     use_pools(made, work)
     evaluate(made, work, log_price, 0.0, 0.0)
     legs, _ = count_legs(work, 0.0)

@@ -1,42 +1,14 @@
-"""Kernels that keep the best rate of each pair and enumerate profitable loops through given pairs."""
+"""Kernels that gather token loops with estimates of their worth: those given, or all through given pairs."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from keeper.discovery.search.compiled import kernel, lean_kernel
-from keeper.discovery.search.ranges import FloatArray
-from keeper.discovery.search.tables import BoolArray, Graph, Heads, IntArray
+from keeper.discovery.search.arrays import BoolArray, FloatArray, Graph, Heads, IntArray
+from keeper.discovery.search.compiled import lean_kernel
 
 NO_RANK = np.iinfo(np.int32).max
 """Rank of a token in which no profit is taken."""
-
-
-@lean_kernel
-def refresh_rates(graph: Graph, heads: Heads, pools: IntArray, changed: IntArray) -> int:
-    """Recompute the best rate of the pairs of ``pools``, in both directions; return how many pairs it changed.
-
-    Args:
-        changed: output, as long as ``pools``: the pairs with another best rate than before.
-    """
-    count = 0
-    pair_of, first, last, best_of, best_rate = graph.pair_of, graph.first, graph.last, graph.best, graph.log_rate
-    rates = heads.log_rate
-    for i in range(pools.size):
-        pair = pair_of[pools[i]]
-        differs = False
-        for direction in range(2):
-            best, rate = -1, -np.inf
-            for pool in range(first[pair], last[pair]):
-                if rates[2 * pool + direction] > rate:
-                    best, rate = pool, rates[2 * pool + direction]
-            best_of[2 * pair + direction] = best
-            differs = differs or best_rate[2 * pair + direction] != rate
-            best_rate[2 * pair + direction] = rate
-        if differs:
-            changed[count] = pair
-            count += 1
-    return count
 
 
 @lean_kernel
@@ -65,6 +37,34 @@ def halve(loops: IntArray, hop_counts: IntArray, estimates: FloatArray) -> tuple
 
 
 @lean_kernel
+def turn_of(graph: Graph, rank: IntArray, loop: IntArray, hops: int) -> int:
+    """Place of the edge that starts at the loop's best-ranked profit token; -1 where it holds none."""
+    turn, lowest = -1, NO_RANK
+    for i in range(hops):
+        here = rank[source_of(graph, loop[i])]
+        if here < lowest:
+            turn, lowest = i, here
+    return turn
+
+
+@lean_kernel
+def estimate_of(graph: Graph, heads: Heads, value: FloatArray, loop: IntArray, hops: int, turn: int) -> float:
+    """The profit of the best-rate pools if their first ranges had no end, in the first profit token; 0 for none.
+
+    It keeps dust pools with absurd prices from crowding out loops with depth.
+    """
+    gain, curve = 1.0, 0.0
+    for i in range(hops):
+        edge = loop[(turn + i) % hops]
+        slot = 2 * graph.best[edge] + (edge & 1)
+        curve += gain * heads.root_rate[slot] / heads.depth[slot]
+        gain *= heads.root_rate[slot] * heads.root_rate[slot]
+    if not gain > 1.0:
+        return 0.0
+    return float(value[source_of(graph, loop[turn])] * (np.sqrt(gain) - 1.0) ** 2 / curve)
+
+
+@lean_kernel
 def offer_loop(
     graph: Graph,
     heads: Heads,
@@ -80,25 +80,12 @@ def offer_loop(
 ) -> tuple[int, float]:
     """Append a loop, turned to start at its best-ranked profit token; return the number of loops and the floor.
 
-    The estimate is the profit of the best-rate pools if their first ranges had no end, in the first profit token. It
-    keeps dust pools with absurd prices from crowding out loops with depth. Only estimates above the floor count.
+    Only estimates above the floor count.
     """
-    turn, lowest = 0, NO_RANK
-    for i in range(hops):
-        here = rank[source_of(graph, loop[i])]
-        if here < lowest:
-            turn, lowest = i, here
-    if lowest == NO_RANK:
+    turn = turn_of(graph, rank, loop, hops)
+    if turn < 0:
         return size, floor
-    gain, curve = 1.0, 0.0
-    for i in range(hops):
-        edge = loop[(turn + i) % hops]
-        slot = 2 * graph.best[edge] + (edge & 1)
-        curve += gain * heads.root_rate[slot] / heads.depth[slot]
-        gain *= heads.root_rate[slot] ** 2
-    if not gain > 1.0:
-        return size, floor
-    estimate = value[source_of(graph, loop[turn])] * (np.sqrt(gain) - 1.0) ** 2 / curve
+    estimate = estimate_of(graph, heads, value, loop, hops, turn)
     if not estimate > floor:
         return size, floor
     if size == estimates.size:
@@ -112,7 +99,7 @@ def offer_loop(
     return size + 1, floor
 
 
-@kernel
+@lean_kernel
 def offer_each(
     graph: Graph,
     heads: Heads,
@@ -120,41 +107,46 @@ def offer_each(
     value: FloatArray,
     given: IntArray,
     given_hops: IntArray,
+    count: int,
+    buckets: IntArray,
     loops: IntArray,
     hop_counts: IntArray,
     estimates: FloatArray,
 ) -> int:
-    """`offer_loop` for each of ``given``, which may hold a loop several times, from different edges; return how many.
+    """The first ``count`` of ``given`` with their estimates, each loop once whatever edge it begins with; return how
+    many.
 
     Args:
-        loops, hop_counts, estimates: outputs, as long as ``given``.
+        buckets: work space, all -1; a power of two, four times ``count`` or more.
+        loops, hop_counts, estimates: outputs, ``count`` or more rows.
     """
-    size, floor = 0, 0.0
-    buckets = 64
-    while buckets < 4 * given_hops.size:
-        buckets *= 2
-    table = np.full(buckets, -1, np.int32)
-    for i in range(given_hops.size):
-        before = size
-        size, floor = offer_loop(
-            graph, heads, rank, value, given[i], given_hops[i], loops, hop_counts, estimates, size, floor
-        )
-        if size == before:
+    size = 0
+    for i in range(count):
+        hops = given_hops[i]
+        turn = turn_of(graph, rank, given[i], hops)
+        if turn < 0:
             continue
-        code = 0
-        for h in range(given_hops[i]):
-            code = (code * 1_000_003 + loops[before, h]) & 0xFFFFFFFF
-        at = (code ^ (code >> 15)) & (buckets - 1)
-        while table[at] >= 0:
-            known = hop_counts[table[at]] == given_hops[i]
-            for h in range(given_hops[i]):
-                known = known and loops[table[at], h] == loops[before, h]
-            if known:
-                size = before
-                break
-            at = (at + 1) & (buckets - 1)
-        if size > before:
-            table[at] = before
+        code = hops
+        for h in range(hops):
+            edge = given[i, (turn + h) % hops]
+            loops[size, h] = edge
+            code = (code * 1_000_003 + edge) & 0xFFFFFFFF
+        at = (code ^ (code >> 15)) & (buckets.size - 1)
+        known = False
+        while buckets[at] >= 0 and not known:
+            known = hop_counts[buckets[at]] == hops
+            for h in range(hops):
+                known = known and loops[buckets[at], h] == loops[size, h]
+            at = (at + 1) & (buckets.size - 1)
+        if known:
+            continue
+        buckets[at] = size
+        hop_counts[size] = hops
+        estimates[size] = estimate_of(graph, heads, value, given[i], hops, turn)
+        if estimates[size] > 0.0:
+            size += 1
+        else:
+            buckets[at] = -1
     return size
 
 

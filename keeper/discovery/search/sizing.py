@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from keeper.discovery.search.arrays import BoolArray, FloatArray, Graph, Heads, IntArray, Ranges
 from keeper.discovery.search.compiled import lean_kernel
-from keeper.discovery.search.ranges import FloatArray
-from keeper.discovery.search.tables import BoolArray, Graph, Heads, IntArray, Ranges
 
 MAX_HOPS = 4
 KEPT_COMBINATIONS = 4
@@ -26,26 +25,8 @@ QUICK_WIDTHS = (0, 0, 12, 5, 3)
 
 
 @lean_kernel
-def first_range(ranges: Ranges, pool: int, token0_in: bool) -> tuple[int, float]:
-    """Index of the first range with liquidity that a swap meets, and q = sqrt(marginal rate) at its start.
-
-    The index is -1 when there is none.
-    """
-    if ranges.length[pool] == 0:
-        return -1, 0.0
-    price, root_fee = ranges.price[pool], ranges.root_fee[pool]
-    base, at = ranges.offset[pool], ranges.current[pool]
-    if ranges.liquidity[base + at] > 0.0:
-        if token0_in and price > ranges.bounds[base + at]:
-            return at, root_fee * price
-        if not token0_in and price < ranges.bounds[base + at + 1]:
-            return at, root_fee / price
-    return next_range(ranges, pool, token0_in, at)
-
-
-@lean_kernel
 def next_range(ranges: Ranges, pool: int, token0_in: bool, at: int) -> tuple[int, float]:
-    """As `first_range`, for the ranges behind range ``at``."""
+    """The first range with liquidity behind range ``at``, and q = sqrt(marginal rate) at its start; -1 for none."""
     base, root_fee = ranges.offset[pool], ranges.root_fee[pool]
     if token0_in:
         for j in range(at - 1, -1, -1):
@@ -62,24 +43,6 @@ def next_range(ranges: Ranges, pool: int, token0_in: bool, at: int) -> tuple[int
             if ranges.liquidity[base + j] > 0.0 and ranges.bounds[base + j + 1] > start:
                 return j, root_fee / start
     return -1, 0.0
-
-
-@lean_kernel
-def refresh_heads(ranges: Ranges, heads: Heads, pools: IntArray) -> None:
-    """Recompute the heads of ``pools`` in both directions."""
-    for i in range(pools.size):
-        pool = pools[i]
-        for direction in range(2):
-            slot = 2 * pool + direction
-            at, root_rate = first_range(ranges, pool, (direction == 0) != ranges.flipped[pool])
-            heads.at[slot] = at
-            heads.root_rate[slot] = root_rate
-            if at < 0:
-                heads.depth[slot] = 0.0
-                heads.log_rate[slot] = -np.inf
-            else:
-                heads.depth[slot] = ranges.liquidity[ranges.offset[pool] + at] / ranges.root_fee[pool]
-                heads.log_rate[slot] = 2.0 * np.log(root_rate)
 
 
 @lean_kernel
@@ -146,32 +109,53 @@ def best_input(
 
 
 @lean_kernel
+def keep_best(values: FloatArray, slot: int, out: IntArray, first: int, size: int, room: int) -> int:
+    """Put the pool of ``slot`` among ``out[first:first + size]``, the largest value first; return the new size."""
+    direction, value = slot & 1, values[slot]
+    at = first + size
+    if size == room:
+        at -= 1
+        if value <= values[2 * out[at] + direction]:
+            return size
+    else:
+        size += 1
+    while at > first and values[2 * out[at - 1] + direction] < value:
+        out[at] = out[at - 1]
+        at -= 1
+    out[at] = slot >> 1
+    return size
+
+
+@lean_kernel
 def candidate_pools(
-    graph: Graph, heads: Heads, usable: BoolArray, edge: int, others: float, width: int, out: IntArray
+    graph: Graph, heads: Heads, usable: BoolArray, edge: int, others: float, width: int, out: IntArray, spare: IntArray
 ) -> int:
     """Pools of an edge that can be part of a profitable loop; at most ``width``, half by rate and half by depth.
 
     Args:
         usable: by pool.
         others: sum of the best log rates of the loop's other edges.
+        spare: work space, as long as ``out``.
     """
     direction = edge & 1
     count = 0
     for pool in range(graph.first[edge >> 1], graph.last[edge >> 1]):
         if usable[pool] and heads.log_rate[2 * pool + direction] + others > 0.0:
-            out[count] = pool
+            spare[count] = pool
             count += 1
     if count <= width:
+        for i in range(count):
+            out[i] = spare[i]
         return count
-    # selection sort of the places that stay
-    for i in range(width):
-        best = i
-        for j in range(i + 1, count):
-            a, b = 2 * out[j] + direction, 2 * out[best] + direction
-            better = heads.log_rate[a] > heads.log_rate[b] if i < width // 2 else heads.depth[a] > heads.depth[b]
-            if better:
-                best = j
-        out[i], out[best] = out[best], out[i]
+    half, by_rate, by_depth = width // 2, 0, 0
+    for i in range(count):
+        by_rate = keep_best(heads.log_rate, 2 * spare[i] + direction, out, 0, by_rate, half)
+    for i in range(count):
+        known = False
+        for j in range(half):
+            known = known or out[j] == spare[i]
+        if not known:
+            by_depth = keep_best(heads.depth, 2 * spare[i] + direction, out, half, by_depth, width - half)
     return width
 
 
@@ -181,6 +165,7 @@ def size_loops(
     ranges: Ranges,
     heads: Heads,
     usable: BoolArray,
+    owner: IntArray,
     venue: IntArray,
     distinct: bool,
     loops: IntArray,
@@ -201,11 +186,12 @@ def size_loops(
 
     Args:
         usable: by pool; the others are left out.
+        owner: by pool; no two pools of a loop may have the same.
         venue: by pool; with ``distinct``, no two pools of a loop may have the same.
         value: by loop, worth of a raw unit of its first token in the first profit token.
         widths: by hops, the most pools that are tried for one hop.
         max_sizings: bound on the combinations sized in all.
-        candidates: work space, shape (`MAX_HOPS`, pools of the widest pair); ``work`` and ``scratch`` the same, of
+        candidates: work space, shape (`MAX_HOPS` + 1, pools of the widest pair); ``work`` and ``scratch`` the same, of
             shapes (5, `MAX_HOPS`) and (3, `MAX_HOPS`).
         out_pools, out_loop, out_size, out_kink, out_value: outputs, `KEPT_COMBINATIONS` rows a loop.
 
@@ -224,7 +210,9 @@ def size_loops(
             edge = loops[i, h]
             directions[h] = edge & 1
             others = best_sum - graph.log_rate[edge]
-            counts[h] = candidate_pools(graph, heads, usable, edge, others, widths[hops], candidates[h])
+            counts[h] = candidate_pools(
+                graph, heads, usable, edge, others, widths[hops], candidates[h], candidates[MAX_HOPS]
+            )
             if counts[h] == widths[hops] and graph.last[edge >> 1] - graph.first[edge >> 1] > widths[hops]:
                 truncated = True
             empty = empty or counts[h] == 0
@@ -238,7 +226,7 @@ def size_loops(
             fits = total > 0.0
             for h in range(hops):
                 for g in range(h):
-                    if pools[g] == pools[h] or (distinct and venue[pools[g]] == venue[pools[h]]):
+                    if owner[pools[g]] == owner[pools[h]] or (distinct and venue[pools[g]] == venue[pools[h]]):
                         fits = False
             if fits:
                 if sized == max_sizings:
@@ -273,3 +261,107 @@ def size_loops(
             if h == hops:
                 break
     return rows, sized, truncated
+
+
+@lean_kernel
+def sift(estimates: FloatArray, order: IntArray, at: int, size: int) -> None:
+    """Let the entry at ``at`` of a heap with the least estimate first sink to its place."""
+    while 2 * at + 1 < size:
+        below = 2 * at + 1
+        if below + 1 < size and estimates[order[below + 1]] < estimates[order[below]]:
+            below += 1
+        if estimates[order[at]] <= estimates[order[below]]:
+            return
+        order[at], order[below] = order[below], order[at]
+        at = below
+
+
+@lean_kernel
+def size_best(
+    graph: Graph,
+    ranges: Ranges,
+    heads: Heads,
+    usable: BoolArray,
+    owner: IntArray,
+    venue: IntArray,
+    distinct: bool,
+    loops: IntArray,
+    hop_counts: IntArray,
+    value: FloatArray,
+    widths: IntArray,
+    candidates: IntArray,
+    work: IntArray,
+    scratch: FloatArray,
+    order: IntArray,
+    estimates: FloatArray,
+    out_pools: IntArray,
+    out_loop: IntArray,
+    out_size: FloatArray,
+    out_kink: BoolArray,
+    out_value: FloatArray,
+) -> int:
+    """Size, of all pool combinations of all loops, those that promise most; return their number.
+
+    What one promises is its profit if its first ranges had no end. Arguments as of `size_loops`.
+
+    Args:
+        order, estimates: work space, as long as the outputs.
+        out_pools, out_loop, out_size, out_kink, out_value: outputs; their length bounds what is sized.
+    """
+    counts, digit, pools, directions, at = work[0], work[1], work[2], work[3], work[4]
+    rows, room = 0, out_loop.size
+    for i in range(hop_counts.size):
+        hops = hop_counts[i]
+        best_sum = 0.0
+        for h in range(hops):
+            best_sum += graph.log_rate[loops[i, h]]
+        combinations = 1
+        for h in range(hops):
+            edge = loops[i, h]
+            directions[h] = edge & 1
+            others = best_sum - graph.log_rate[edge]
+            counts[h] = candidate_pools(
+                graph, heads, usable, edge, others, widths[hops], candidates[h], candidates[MAX_HOPS]
+            )
+            combinations *= counts[h]
+            digit[h] = 0
+        for _ in range(combinations):
+            gain, curve, fits = 1.0, 0.0, True
+            for h in range(hops):
+                pools[h] = candidates[h, digit[h]]
+                slot = 2 * pools[h] + directions[h]
+                curve += gain * heads.root_rate[slot] / heads.depth[slot]
+                gain *= heads.root_rate[slot] * heads.root_rate[slot]
+                for g in range(h):
+                    if owner[pools[g]] == owner[pools[h]] or (distinct and venue[pools[g]] == venue[pools[h]]):
+                        fits = False
+            if fits and gain > 1.0:
+                root = np.sqrt(gain) - 1.0
+                estimate = value[i] * root * root / curve
+                row = rows if rows < room else order[0]
+                if rows < room or estimate > estimates[row]:
+                    for h in range(hops):
+                        out_pools[row, h] = pools[h]
+                    out_loop[row], estimates[row] = i, estimate
+                    if rows == room:
+                        sift(estimates, order, 0, room)
+                    else:
+                        order[row] = row
+                        rows += 1
+                        # a heap with the least first, from when the room is full
+                        for j in range(room // 2 - 1 if rows == room else -1, -1, -1):
+                            sift(estimates, order, j, room)
+            h = 0
+            while h < hops:
+                digit[h] += 1
+                if digit[h] < counts[h]:
+                    break
+                digit[h] = 0
+                h += 1
+    for row in range(rows):
+        i = out_loop[row]
+        for h in range(hop_counts[i]):
+            pools[h], directions[h] = out_pools[row, h], loops[i, h] & 1
+        profit, out_size[row], out_kink[row] = best_input(ranges, heads, pools, directions, hop_counts[i], scratch, at)
+        out_value[row] = profit * value[i] if np.isfinite(profit * value[i]) else 0.0
+    return rows

@@ -1,213 +1,281 @@
-"""The market as flat arrays that the kernels read: pools sorted by token pair, their ranges, their marginal rates.
+"""The market as flat arrays: tokens and pools numbered, each pool's ranges and integers written to its row.
 
-Tokens are numbered by falling number of pools, so that the hubs come first. Pool k is row k of every table; the pools
-of one pair are contiguous, and within them the pools of one DEX. A pair (u, v) has u < v; direction 0 of a pair, and
-of its pools, goes from u to v. Directed edge ``2 * pair + direction`` of a graph is thus the reverse of ``edge ^ 1``.
+Tokens are numbered by falling number of pools, so that the hubs come first. The rows of one pair are contiguous, and
+within them those of one DEX. A pool of more than two tokens has a row for each pair of them.
+
+The sorted events of a pair, as a joint solve walks them: for each row k of the pair and direction d, slot 2 * k + d
+begins at q = ``heads.root_rate`` with A = ``heads.depth`` in range ``heads.at``. Range j of the row has
+A = L / root_fee with L = ``ranges.liquidity[ranges.offset[k] + j]``, and ends at q = root_fee * s for token0 in and
+root_fee / s for token1 in, s the bound of `Ranges.bounds` that the swap moves to, no further than ``lowest`` or
+``highest``; there the next range adds its A and takes this one's. Token0 comes in where d == ``flipped[k]``.
 """
 
 from __future__ import annotations
 
+import marshal
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from itertools import combinations
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keeper.discovery.search.ranges import FloatArray, holds, moved_within, reach, view_ranges
+from keeper.discovery.search.arrays import (
+    BoolArray,
+    Ends,
+    Exact,
+    FloatArray,
+    Graph,
+    Heads,
+    IntArray,
+    LongArray,
+    Ranges,
+)
+from keeper.discovery.search.exact import NOT_EXACT
+from keeper.discovery.search.ranges import ExactView, ranges_of
+from keeper.discovery.search.rows import WORDS, refresh_heads, write_states
 from keeper.domain.token import TRADED_VENUES
 from keeper.domain.units import Address
 from keeper.market.venues.base import Pool
-from keeper.market.venues.fields import FEE_DENOMINATOR, MAX_UINT112
+from keeper.market.venues.fields import FEE_DENOMINATOR
+from keeper.market.venues.multi import MultiTokenPool
 from keeper.market.venues.uniswap_v2 import UniswapV2Pool
+from keeper.market.venues.uniswap_v3 import PancakeSwapV3Pool, UniswapV3Pool
 
-IntArray = NDArray[np.int32]
-LongArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
+__all__ = ["BoolArray", "Graph", "Heads", "IntArray", "LongArray", "PoolTable", "Ranges"]
 
-
-class Ranges(NamedTuple):
-    """Constant-product ranges of all pools; see `keeper.discovery.search.ranges`.
-
-    Range j of pool k lies between ``bounds[offset[k] + j]`` and the next one and has ``liquidity[offset[k] + j]``.
-    No swap goes past ``lowest[k]`` or ``highest[k]``. ``length[k] == 0`` marks a pool that cannot be traded.
-    ``root_fee`` is sqrt(1 - fee). ``flipped`` tells that the pool's token0 is the higher token of the pair.
-    """
-
-    price: FloatArray
-    lowest: FloatArray
-    highest: FloatArray
-    root_fee: FloatArray
-    flipped: BoolArray
-    offset: LongArray
-    length: IntArray
-    current: IntArray
-    bounds: FloatArray
-    liquidity: FloatArray
+NO_RANK = np.iinfo(np.int32).max
+"""Rank of a token in which no profit is taken."""
+UNKNOWN = -1
+"""In place of a row: the search has none for this pool."""
+_SLOW, _PAIR, _TICKS = range(3)
+"""How a row's next state is written: from a view of the pool, or only what a swap changes."""
+_RANGED = frozenset({UniswapV3Pool, PancakeSwapV3Pool})
+_TICK_OFFSET = 1 << 30
+_HOPS_TO_VALUE = 3
+"""Pools that a token may be away from a profit token to be valued."""
 
 
-class Heads(NamedTuple):
-    """By ``2 * pool + direction``: the first range that a swap meets.
-
-    ``root_rate`` is q = sqrt(marginal rate, fee included), ``depth`` is A of the sizing identity, ``at`` the range's
-    index (-1: nothing can be bought), ``log_rate`` 2 ln q (-inf when ``at`` is -1).
-    """
-
-    root_rate: FloatArray
-    depth: FloatArray
-    at: IntArray
-    log_rate: FloatArray
+def _views(pool: Pool) -> list[Pool]:
+    """The pool as pools of two tokens; none where the search cannot take it."""
+    if pool.venue not in TRADED_VENUES:
+        return []
+    if isinstance(pool, MultiTokenPool) and len(pool.tokens) > 2:
+        return [pool.pair(a, b) for a, b in combinations(pool.tokens, 2)]
+    return [pool] if pool.token0 != pool.token1 else []
 
 
-class Graph(NamedTuple):
-    """Pairs of nodes and the pools ``first[p] <= k < last[p]`` that trade them, with the best rate of each edge.
-
-    A node is a token, or a token at one DEX: node n stands for token ``token[n]``. The edges that leave it are
-    ``edge[start[n]:start[n + 1]]`` and lead to ``to[...]``, ascending.
-    """
-
-    token: IntArray
-    low: IntArray
-    high: IntArray
-    first: IntArray
-    last: IntArray
-    pair_of: IntArray
-    start: LongArray
-    to: IntArray
-    edge: IntArray
-    log_rate: FloatArray
-    best: IntArray
+def _identity(pool: Pool) -> tuple[Address, Address, str]:
+    return pool.token0, pool.token1, pool.dex
 
 
-_NONE, _PAIR, _TICKS = range(3)
-"""What a row's ranges are laid out for, so that only what a swap changes has to be written."""
+class SavedRows(NamedTuple):
+    """Rows as they were: the arrays themselves, since growing replaces them, and their parts."""
 
-
-def _has_row(pool: Pool) -> bool:
-    return pool.venue in TRADED_VENUES and pool.token0 != pool.token1
-
-
-def _identity(pool: Pool) -> tuple[Address, Address, str, int]:
-    return pool.token0, pool.token1, pool.dex, pool.fee_pips
+    ranges: Ranges
+    exact: Exact
+    used: int
+    parts: list[tuple[NDArray[Any], NDArray[np.int64] | slice, NDArray[Any]]]
+    states: list[tuple[int, Pool | None, int]]
 
 
 class PoolTable:
     """Numbers tokens and pools once, and keeps the ranges of each pool.
 
-    Pools of kinds that nothing here can trade get no row: the search does not see them.
+    Pools of kinds that are not traded get no row: the search does not see them.
 
     Args:
-        pools: every pool the table will ever hold; the state of each may change later.
+        pools: every pool the table will ever hold, by `Pool.key`; the state of each may change later.
+
+    Attributes:
+        index: the row of each pool of two tokens; of a pool of more, -2 or less, for `rows_of`.
+        pools: by row, the state that was written; None where the pool is out of trade.
+        keys: by row.
+        owner: by row, the first row of the same pool; a loop uses each pool once.
     """
 
     def __init__(self, pools: Mapping[Address, Pool]) -> None:
-        listed = [pool for pool in pools.values() if _has_row(pool)]
-        degree = Counter(token for pool in listed for token in (pool.token0, pool.token1))
+        listed = [(key, view) for key, pool in pools.items() for view in _views(pool)]
+        degree = Counter(token for _, view in listed for token in (view.token0, view.token1))
         self.tokens: list[Address] = sorted(degree, key=lambda token: (-degree[token], token))
         self.token_index = {token: i for i, token in enumerate(self.tokens)}
-        self.dexes: list[str] = sorted({pool.dex for pool in listed})
-        dex_index = {dex: i for i, dex in enumerate(self.dexes)}
+        dexes = {dex: i for i, dex in enumerate(sorted({view.dex for _, view in listed}))}
 
-        def row(pool: Pool) -> tuple[int, int, int, int, Address]:
-            ends = sorted((self.token_index[pool.token0], self.token_index[pool.token1]))
-            return ends[0], ends[1], dex_index[pool.dex], pool.fee_pips, pool.address
+        def row(entry: tuple[Address, Pool]) -> tuple[int, int, int, Address]:
+            key, view = entry
+            low, high = sorted((self.token_index[view.token0], self.token_index[view.token1]))
+            return low, high, dexes[view.dex], key
 
-        rows = sorted(map(row, listed))
-        self.index: dict[Address, int] = {key[4]: k for k, key in enumerate(rows)}
+        listed.sort(key=row)
+        rows = list(map(row, listed))
+        size = len(rows)
+        self.keys: list[Address] = [key for key, _ in listed]
+        self.pools: list[Pool | None] = [None] * size
+        self._number_pools()
         self.low = np.array([key[0] for key in rows], dtype=np.int32)
         self.high = np.array([key[1] for key in rows], dtype=np.int32)
         self.dex = np.array([key[2] for key in rows], dtype=np.int32)
-        self._identity = [_identity(pools[key[4]]) for key in rows]
-        tiers = {key: i for i, key in enumerate(sorted({key[2:4] for key in rows}))}
-        self.fee_tier = np.array([tiers[key[2:4]] for key in rows], dtype=np.int32)
-        self.pools: list[Pool | None] = [None] * len(rows)
-        size = len(rows)
-        fees = np.array([key[3] if 0 <= key[3] < FEE_DENOMINATOR else 0 for key in rows])
-        # every row begins as a pair's: one range without ends
-        self._layout = bytearray(_PAIR if 0 <= key[3] < FEE_DENOMINATOR else _NONE for key in rows)
+        self.fee_tier = np.zeros(size, dtype=np.int32)
+        self._tiers: dict[tuple[str, int], int] = {}
+        self._fees: list[int] = [UNKNOWN] * size
+        self._identity = [_identity(view) for _, view in listed]
+        # the last one stands for rows that are none
+        self._layout: NDArray[np.int8] = np.zeros(size + 1, dtype=np.int8)
         self._capacity = np.full(size, 2, dtype=np.int64)
         self._used = 2 * size
-        self._span = np.ones(size)
+        room = 4 * size + 16
+        flipped = [low != self.token_index[view.token0] for (low, *_), (_, view) in zip(rows, listed, strict=True)]
         self.ranges = Ranges(
             price=np.ones(size),
             lowest=np.zeros(size),
             highest=np.full(size, np.inf),
-            root_fee=np.sqrt((FEE_DENOMINATOR - fees) / FEE_DENOMINATOR),
-            flipped=np.array(
-                [token0 != self.tokens[key[0]] for key, (token0, *_) in zip(rows, self._identity, strict=True)],
-                dtype=np.bool_,
-            ),
+            span=np.full(size, np.inf),
+            root_fee=np.ones(size),
+            flipped=np.array(flipped, dtype=np.bool_),
             offset=2 * np.arange(size, dtype=np.int64),
             length=np.zeros(size, dtype=np.int32),
             current=np.zeros(size, dtype=np.int32),
-            bounds=np.tile([0.0, np.inf], 2 * size + 8),
-            liquidity=np.zeros(4 * size + 16),
+            bounds=np.tile([0.0, np.inf], room // 2),
+            liquidity=np.zeros(room),
         )
+        self.exact = Exact(
+            kind=np.zeros(size, dtype=np.int32),
+            fee=np.zeros(size, dtype=np.int32),
+            words=np.zeros((size, 5), dtype=np.uint64),
+            tick=np.zeros(size, dtype=np.int32),
+            spacing=np.ones(size, dtype=np.int32),
+            ticks=np.zeros(room, dtype=np.int32),
+            liquidity=np.zeros((room, 2), dtype=np.uint64),
+        )
+        self.ends = Ends(low=self.low, high=self.high, probe=np.zeros(max(len(self.tokens), 1)))
         self.heads = Heads(
             root_rate=np.zeros(2 * size),
             depth=np.zeros(2 * size),
             at=np.full(2 * size, -1, dtype=np.int32),
             log_rate=np.full(2 * size, -np.inf),
         )
-        self.put([(k, pools[address]) for address, k in self.index.items()])
+        for k, (_, view) in enumerate(listed):
+            self.write(k, view)
+        self.refresh_heads()
 
-    def fits(self, pool: Pool) -> bool:
-        """True when ``pool`` is a state of the pool that has its row: what the numbering rests on is unchanged."""
-        k = self.index.get(pool.address)
-        return not _has_row(pool) if k is None else self._identity[k] == _identity(pool)
+    def _number_pools(self) -> None:
+        self.index: dict[Address, int] = {}
+        self._groups: list[list[int]] = []
+        self.owner: IntArray = np.arange(len(self.keys), dtype=np.int32)
+        for k, key in enumerate(self.keys):
+            known = self.index.get(key)
+            if known is None:
+                self.index[key] = k
+                continue
+            if known >= 0:
+                self._groups.append([known])
+                known = self.index[key] = -1 - len(self._groups)
+            group = self._groups[-2 - known]
+            group.append(k)
+            self.owner[k] = group[0]
 
-    def put(self, states: Iterable[tuple[int, Pool | None]]) -> None:
-        """Write the ranges of each pool to its row; None takes the pool out of trade.
+    def rows_of(self, key: Address) -> Sequence[int]:
+        """The rows of a pool; none where the search does not see it."""
+        known = self.index.get(key, UNKNOWN)
+        if known >= 0:
+            return (known,)
+        return () if known == UNKNOWN else self._groups[-2 - known]
 
-        A pair's reserves, and a price that moved between known ticks, are written array by array.
+    def positions(self, keys: Collection[Address]) -> IntArray:
+        """Row numbers, ascending; unknown pools are left out."""
+        found = [self.index.get(key, UNKNOWN) for key in keys]
+        rows = np.array(found, dtype=np.int32)
+        if rows.size and rows.min() < 0:
+            rows = np.array([k for key in keys for k in self.rows_of(key)], dtype=np.int32)
+        rows.sort()
+        return rows
+
+    def fits(self, key: Address, pool: Pool) -> bool:
+        """True when ``pool`` is a state of the pool that has its rows: what the numbering rests on is unchanged."""
+        return [self._identity[k] for k, _ in self.views(key, pool)] == list(map(_identity, _views(pool)))
+
+    def views(self, key: Address, pool: Pool) -> list[tuple[int, Pool]]:
+        """The rows of a pool with what stands in them, in the order of `_views`; short where they do not fit."""
+        found = {self._identity[k]: k for k in self.rows_of(key)}
+        seen = [(found.get(_identity(view), UNKNOWN), view) for view in _views(pool)]
+        return [(k, view) for k, view in seen if k != UNKNOWN] if len(seen) == len(found) else []
+
+    def swapped(self, keys: Sequence[Address], pools: Mapping[Address, Pool]) -> tuple[LongArray, list[Address]]:
+        """Write the states after swaps in the usual kinds of pools, all at once.
+
+        A known pool keeps its tokens and its DEX for life, so they are not compared.
+
+        Returns:
+            the rows written, and the pools that are left to be written one by one.
         """
-        pools, layout = self.pools, self._layout
-        reserves: list[tuple[int, float, float]] = []
-        moves: list[tuple[int, float, int, float]] = []
-        for k, pool in states:
-            before, pools[k] = pools[k], pool
-            if layout[k] == _PAIR:
-                if type(pool) is UniswapV2Pool:
-                    reserve0, reserve1 = pool.reserve0, pool.reserve1
-                    if 0 < reserve0 <= MAX_UINT112 and 0 < reserve1 <= MAX_UINT112:
-                        reserves.append((k, float(reserve0), float(reserve1)))
-                        continue
-            elif layout[k] == _TICKS:
-                move = moved_within(pool, before)
-                if move is not None:
-                    moves.append((k, *move))
-                    continue
-            self._write(k, pool)
-        if reserves:
-            self._write_reserves(np.array(reserves, dtype=np.float64))
-        if moves:
-            self._write_moves(np.array(moves, dtype=np.float64))
+        known = self.index.get
+        rows = np.array([known(key, UNKNOWN) for key in keys], dtype=np.int64)
+        layout = self._layout[np.maximum(rows, UNKNOWN)]
+        left = [keys[i] for i in np.flatnonzero(layout == _SLOW).tolist()]
+        # of each kind the rows and their states; columns of integers are read off states of one class the quickest
+        pairs, paired = self._usual(_PAIR, layout, rows, keys, pools, left)
+        ranged, priced = self._usual(_TICKS, layout, rows, keys, pools, left)
+        columns = [
+            *[pool.reserve0 for pool in paired],
+            *[pool.reserve1 for pool in paired],
+            *[pool.sqrt_price_x96 for pool in priced],
+            *[pool.liquidity for pool in priced],
+            *[pool.tick + _TICK_OFFSET for pool in priced],
+        ]
+        if columns:
+            data = np.frombuffer(marshal.dumps(columns, 2), dtype=np.uint8)
+            words, fits = np.empty((len(columns), WORDS), dtype=np.uint64), np.empty(len(columns), dtype=np.bool_)
+            other = np.empty(len(rows), dtype=np.int64)
+            count = write_states(data, pairs, ranged, self.ranges, self.exact, words, fits, other)
+            for k in other[:count].tolist():
+                self.write(k, self.pools[k])
+        return np.concatenate((pairs, ranged)), left
 
-    def _write_reserves(self, columns: FloatArray) -> None:
-        """Row number, reserve0 and reserve1 of rows that are laid out as pairs."""
-        ranges, rows = self.ranges, columns[:, 0].astype(np.int64)
-        ranges.price[rows] = np.sqrt(columns[:, 2] / columns[:, 1])
-        ranges.liquidity[ranges.offset[rows]] = np.sqrt(columns[:, 1] * columns[:, 2])
-        ranges.length[rows] = 1
+    def _usual(
+        self,
+        kind: int,
+        layout: NDArray[np.int8],
+        rows: LongArray,
+        keys: Sequence[Address],
+        pools: Mapping[Address, Pool],
+        left: list[Address],
+    ) -> tuple[LongArray, list[Any]]:
+        """The rows laid out as ``kind`` and their states; where one of them has changed otherwise, all are left."""
+        at = np.flatnonzero(layout == kind)
+        mine = rows[at]
+        numbers, states, fees = mine.tolist(), [pools.get(keys[i]) for i in at.tolist()], self._fees
+        usual = {*map(type, states)} <= {UniswapV2Pool} if kind == _PAIR else self._same_ticks(numbers, states)
+        chosen: list[Any] = states
+        if not usual or [pool.fee_pips for pool in chosen] != [fees[k] for k in numbers]:
+            left += [keys[i] for i in at.tolist()]
+            return mine[:0], []
+        known = self.pools
+        for k, pool in zip(numbers, states, strict=True):
+            known[k] = pool
+        return mine, chosen
 
-    def _write_moves(self, columns: FloatArray) -> None:
-        """Row number, price, current range and liquidity of rows whose ticks are as they were."""
-        ranges, rows, current = self.ranges, columns[:, 0].astype(np.int64), columns[:, 2].astype(np.int32)
-        at, price = ranges.offset[rows] + current, columns[:, 1]
-        fits = (ranges.liquidity[at] == columns[:, 3]) & holds(ranges.bounds[at], ranges.bounds[at + 1], price)
-        for k in rows[~fits]:
-            self._write(int(k), self.pools[k])
-        rows, price = rows[fits], price[fits]
-        ranges.price[rows], ranges.current[rows] = price, current[fits]
-        ranges.lowest[rows], ranges.highest[rows] = price / self._span[rows], price * self._span[rows]
+    def _same_ticks(self, rows: Sequence[int], pools: Sequence[Pool | None]) -> bool:
+        """Whether each state has the ticks of the one before."""
+        if not {*map(type, pools)} <= _RANGED:
+            return False
+        before: list[Any] = [self.pools[k] for k in rows]
+        now: list[Any] = list(pools)
+        # lists compare what they hold by identity first, which a state made from the one before fulfils
+        return (
+            list(map(type, before)) == list(map(type, now))
+            and [p.tick_indices for p in before] == [p.tick_indices for p in now]
+            and [p.liquidity_net for p in before] == [p.liquidity_net for p in now]
+            and [p.tick_spacing for p in before] == [p.tick_spacing for p in now]
+        )
 
-    def _write(self, k: int, pool: Pool | None) -> None:
-        """Write one row from a view of the pool."""
-        view = None if pool is None else view_ranges(pool)
+    def write(self, k: int, pool: Pool | None) -> None:
+        """Write one row from a view of the pool; None takes it out of trade."""
+        self.pools[k] = pool
+        view = None if pool is None else ranges_of(pool)
+        self._layout[k] = _SLOW
         if pool is None or view is None:
             self.ranges.length[k] = 0
-            if self._layout[k] == _TICKS:
-                self._layout[k] = _NONE
             return
         needed = len(view.bounds)
         if needed > self._capacity[k]:
@@ -216,11 +284,31 @@ class PoolTable:
         ranges.bounds[at : at + needed] = view.bounds
         ranges.liquidity[at : at + needed - 1] = view.liquidity
         ranges.length[k] = needed - 1
-        ranges.price[k], ranges.current[k] = view.price, view.current
-        span = reach(pool)
-        self._span[k] = span
-        ranges.lowest[k], ranges.highest[k] = view.price / span, view.price * span
-        self._layout[k] = _TICKS if np.isfinite(span) else _PAIR
+        ranges.price[k], ranges.current[k], ranges.span[k] = view.price, view.current, view.span
+        ranges.lowest[k], ranges.highest[k] = view.price / view.span, view.price * view.span
+        fee = pool.fee_pips if view.fee_pips is None else view.fee_pips
+        ranges.root_fee[k] = ((FEE_DENOMINATOR - fee) / FEE_DENOMINATOR) ** 0.5
+        self._fees[k] = pool.fee_pips
+        self.fee_tier[k] = self._tiers.setdefault((pool.dex, pool.fee_pips), len(self._tiers))
+        self._write_exact(k, at, fee, view.exact)
+        if type(pool) is UniswapV2Pool:
+            self._layout[k] = _PAIR
+        elif type(pool) in _RANGED and view.exact is not None:
+            self._layout[k] = _TICKS
+
+    def _write_exact(self, k: int, at: int, fee: int, known: ExactView | None) -> None:
+        exact = self.exact
+        if known is None:
+            exact.kind[k] = NOT_EXACT
+            return
+        exact.kind[k], exact.fee[k] = known.kind, fee
+        exact.tick[k], exact.spacing[k] = known.tick, known.spacing
+        shift = 192 if known.ticks else 128
+        exact.words[k] = np.frombuffer((known.state[0] | known.state[1] << shift).to_bytes(40, "little"), np.uint64)
+        if known.ticks:
+            exact.ticks[at : at + len(known.ticks)] = known.ticks
+            data = b"".join([amount.to_bytes(16, "little") for amount in known.liquidity])
+            exact.liquidity[at : at + len(known.liquidity)] = np.frombuffer(data, np.uint64).reshape(-1, 2)
 
     def _make_room(self, k: int, needed: int) -> None:
         """Move row ``k`` to the end of the range arrays, with space for new ticks where it has ticks at all."""
@@ -231,9 +319,66 @@ class PoolTable:
             self.ranges = self.ranges._replace(
                 bounds=np.resize(self.ranges.bounds, grown), liquidity=np.resize(self.ranges.liquidity, grown)
             )
+            self.exact = self.exact._replace(
+                ticks=np.resize(self.exact.ticks, grown), liquidity=np.resize(self.exact.liquidity, (grown, 2))
+            )
         self.ranges.offset[k] = self._used
         self._capacity[k] = capacity
         self._used = end
+
+    def save(self, rows: Sequence[int]) -> SavedRows:
+        """All that the table holds about ``rows``."""
+        chosen = np.array(rows, dtype=np.int64)
+        slots = np.concatenate((2 * chosen, 2 * chosen + 1))
+        parts: list[tuple[NDArray[Any], NDArray[np.int64] | slice, NDArray[Any]]] = []
+        ranges, exact = self.ranges, self.exact
+        by_row = (
+            *(ranges.price, ranges.lowest, ranges.highest, ranges.span, ranges.root_fee),
+            *(ranges.offset, ranges.length, ranges.current),
+            *(exact.kind, exact.fee, exact.words, exact.tick, exact.spacing),
+            *(self.fee_tier, self._layout, self._capacity),
+        )
+        parts += [(array, chosen, array[chosen]) for array in by_row]
+        parts += [(array, slots, array[slots]) for array in self.heads]
+        for k in rows:
+            at = slice(int(ranges.offset[k]), int(ranges.offset[k] + self._capacity[k]))
+            for array in (ranges.bounds, ranges.liquidity, exact.ticks, exact.liquidity):
+                parts.append((array, at, array[at].copy()))
+        states = [(k, self.pools[k], self._fees[k]) for k in rows]
+        return SavedRows(ranges, exact, self._used, parts, states)
+
+    def restore(self, saved: SavedRows) -> None:
+        """Put back what `save` returned."""
+        self.ranges, self.exact, self._used = saved.ranges, saved.exact, saved.used
+        for array, at, values in saved.parts:
+            array[at] = values
+        for k, pool, fee in saved.states:
+            self.pools[k], self._fees[k] = pool, fee
+
+    def refresh_heads(self) -> None:
+        """Recompute the heads of all pools."""
+        refresh_heads(self.ranges, self.heads, self.ends, np.arange(len(self.pools), dtype=np.int64))
+
+    def token_worth(self, first: Address) -> FloatArray:
+        """By token, what a raw unit is worth in raw units of ``first``, in round terms; 0 where no way leads there.
+
+        The price is taken where the most of it stands behind, over pools that are so few away.
+        """
+        worth = np.zeros(max(len(self.tokens), 1))
+        home = self.token_index.get(first)
+        if home is None:
+            return worth
+        worth[home] = 1.0
+        given = np.column_stack((self.low, self.high)).ravel()
+        taken = np.column_stack((self.high, self.low)).ravel()
+        rate, depth = self.heads.root_rate, self.heads.depth * self.heads.root_rate
+        for _ in range(_HOPS_TO_VALUE):
+            slots = np.flatnonzero((worth[given] == 0.0) & (worth[taken] > 0.0) & (rate > 0.0))
+            slots = slots[np.argsort(depth[slots] * worth[taken[slots]], kind="stable")]
+            values = rate[slots] ** 2 * worth[taken[slots]]
+            # of several prices for a token the one written last stays, which has the most behind it
+            worth[given[slots]] = values
+        return worth
 
     def graph(self, *, by_dex: bool) -> Graph:
         """The graph of all pools; rates are still to be filled in.
@@ -272,6 +417,13 @@ class PoolTable:
             best=np.full(2 * pairs, -1, dtype=np.int32),
         )
 
-    def positions(self, addresses: Collection[Address]) -> IntArray:
-        """Row numbers, ascending; unknown addresses are left out."""
-        return np.array(sorted(k for k in map(self.index.get, addresses) if k is not None), dtype=np.int32)
+    def pair_slots(self, graph: Graph, token: Address, other: Address) -> LongArray:
+        """By `Heads`: the pools that sell ``token`` for ``other``."""
+        sold, bought = self.token_index.get(token), self.token_index.get(other)
+        if sold is None or bought is None or sold == bought:
+            return np.empty(0, dtype=np.int64)
+        (pair,) = np.nonzero((graph.low == min(sold, bought)) & (graph.high == max(sold, bought)))
+        if pair.size == 0:
+            return np.empty(0, dtype=np.int64)
+        rows = np.arange(graph.first[pair[0]], graph.last[pair[0]], dtype=np.int64)
+        return 2 * rows + (0 if sold < bought else 1)
