@@ -340,7 +340,7 @@ def test_a_truncated_call_is_refused(call: RouterCall, data: st.DataObject) -> N
 
 
 @given(st.sampled_from(CALLS), st.data())
-@settings(max_examples=600)
+@settings(max_examples=300)
 def test_no_calldata_gets_more_than_a_refusal(call: RouterCall, data: st.DataObject) -> None:
     """Words are overwritten, with small numbers above all, since those are offsets, lengths and commands."""
     changed = bytearray(call.data)
@@ -369,7 +369,7 @@ PLACED = pools_of_calls()
 
 
 @given(st.sampled_from(CALLS), st.data())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_whatever_decodes_has_an_effect_or_a_reason(call: RouterCall, data: st.DataObject) -> None:
     changed = bytearray(call.data)
     for _ in range(data.draw(st.integers(0, 3))):

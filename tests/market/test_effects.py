@@ -29,7 +29,7 @@ from tests.replica.chain import Chain
 TRADER = addresses.TRADERS[0]
 ANY = 2**256 - 1
 DECODE = Decoder(mainnet())
-CALLS = 5 * int(os.environ.get(VARIABLE, "1"))
+CALLS = 4 * int(os.environ.get(VARIABLE, "1"))
 """Of each kind."""
 
 
