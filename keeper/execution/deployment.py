@@ -91,7 +91,8 @@ async def read_deployment(node: Node, executor: Address) -> Deployment:
         raise InputError("ORION_EXECUTOR", executor, "Nothing is deployed there on this chain: `ape run deploy ...`.")
     roles = {}
     for role in ("operator", "treasury"):
-        answer = await node.call(executor, keccak(text=f"{role}()")[:4])
+        # not from the zero address, which nodes take when none is named: to the executor it is nobody's
+        answer = await node.call(executor, keccak(text=f"{role}()")[:4], **{"from": executor})
         if len(answer) != 32 or any(answer[:12]):
             raise InputError("ORION_EXECUTOR", executor, f"It does not tell its {role}: it is another contract.")
         roles[role] = to_address("0x" + answer[12:].hex(), role)
