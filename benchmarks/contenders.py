@@ -5,6 +5,7 @@ from __future__ import annotations
 from eth_abi.abi import encode
 
 from keeper.domain.route import Route
+from keeper.domain.swap_detail import V4Key
 from keeper.domain.token import VenueKind
 from keeper.domain.units import Address
 from keeper.replica.addresses import PERMIT2, UNIVERSAL_ROUTER
@@ -14,7 +15,8 @@ LOWEST_PRICE, HIGHEST_PRICE = 4295128740, 14614467034852101032872730522039888223
 ROUTER_ITSELF = Address("0x0000000000000000000000000000000000000002")
 ITS_CALLER = Address("0x0000000000000000000000000000000000000001")
 ALL_IT_HAS = 1 << 255
-V3_SWAP_EXACT_IN, V2_SWAP_EXACT_IN = 0x00, 0x08
+V3_SWAP_EXACT_IN, V2_SWAP_EXACT_IN, V4_SWAP = 0x00, 0x08, 0x10
+V4_SWAP_EXACT_IN, V4_TAKE_ALL = 0x07, 0x0F
 NEVER = 2**48 - 1
 
 
@@ -65,3 +67,25 @@ def allow_router(site: Site, owner: Address) -> None:
     site.must(owner, WETH, calldata("approve(address,uint256)", PERMIT2, 2**256 - 1))
     signature = "approve(address,address,uint160,uint48)"
     site.must(owner, PERMIT2, calldata(signature, WETH, UNIVERSAL_ROUTER, 2**160 - 1, NEVER))
+
+
+def v4_router_calldata(route: Route) -> bytes:
+    """The Universal Router's way through V4 pools in a circle: swaps on account, then what is left is taken."""
+    path = []
+    for hop in route.hops:
+        key = hop.detail
+        if not isinstance(key, V4Key):
+            raise ValueError("The route has V4 pools alone.")
+        path.append((hop.token_out, key.fee_pips, key.tick_spacing, key.hooks, b""))
+    swap = encode(
+        ["(address,(address,uint24,int24,address,bytes)[],uint256[],uint128,uint128)"],
+        [(route.token, path, [], route.amount_in, 0)],
+    )
+    take = encode(["address", "uint256"], [route.token, route.gross_profit])
+    actions = bytes((V4_SWAP_EXACT_IN, V4_TAKE_ALL))
+    return calldata(
+        "execute(bytes,bytes[],uint256)",
+        bytes((V4_SWAP,)),
+        [encode(["bytes", "bytes[]"], [actions, [swap, take]])],
+        NEVER,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,17 +13,23 @@ from typing import Any
 
 import click
 
-from benchmarks.contenders import allow_router, multicall_calldata, router_calldata
-from benchmarks.floor import floor_source
+from benchmarks.contenders import allow_router, multicall_calldata, router_calldata, v4_router_calldata
+from benchmarks.floor import floor_source, v4_floor_source
+from keeper.domain.plan import Financing
 from keeper.domain.route import Route
 from keeper.domain.token import LenderKind, VenueKind
-from keeper.domain.units import Address
-from keeper.execution.codec import decode
+from keeper.domain.units import ZERO_ADDRESS, Address
+from keeper.execution.codec import decode, encode
+from keeper.execution.lenders import LOAN_GAS
+from keeper.market.venues.uniswap_v4 import UniswapV4Pool
 from keeper.replica.addresses import UNIVERSAL_ROUTER
 from keeper.replica.build import BLOCK_SECONDS
+from tests.conftest import RunningReplica
 from tests.contracts.compiler import CHECKOUT, compile_sources, compile_yul, executor_sources, read_sources
+from tests.contracts.market import MANAGER, V4Market, hops, load, spec_of
 from tests.contracts.replica_node import running_replica
-from tests.contracts.site import DAI, ETHER, GAS, OPERATOR, STRANGER, USDC, USDT, WETH, Node, Site
+from tests.contracts.site import DAI, ETHER, FOREVER, GAS, OPERATOR, STRANGER, USDC, USDT, WETH, Site
+from tests.market import balancer_v3_site
 
 SNAPSHOT = CHECKOUT / "tests" / "contracts" / "gas-snapshot.json"
 AMOUNT = 2 * ETHER
@@ -32,8 +38,10 @@ VENUES = {"2": VenueKind.UNISWAP_V2, "3": VenueKind.UNISWAP_V3}
 ROUTES = ("22", "32", "23", "33", "222", "323", "333", "2222", "2323", "3333")
 FAMILIES = (("22", "222", "2222"), ("33", "333", "3333"), ("23", "323", "2323"))
 """Each route has one hop more than the one before it."""
-LOANS = (LenderKind.MORPHO, LenderKind.BALANCER_V2, LenderKind.AAVE_V3)
-REPORTED = ("22", "32", "33")
+LOANS = tuple(kind for kind in LOAN_GAS if kind not in (LenderKind.FLASH_SWAP, LenderKind.ERC3156))
+"""Sources of WETH; DssFlash lends DAI alone: `benchmarks.loans` has it."""
+V4 = "44"
+REPORTED = ("22", "32", "33", V4)
 
 INTRINSIC, ZERO_BYTE, OTHER_BYTE = 21_000, 4, 16
 L1_BASE_FEE = 10**9
@@ -72,8 +80,9 @@ def key(order: str) -> str:
 class Bench:
     """Contracts and states in which everything is measured."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: RunningReplica) -> None:
         own = compile_sources(executor_sources())["Executor"]
+        self.node = node
         self.site = Site(node, own.init_code)
         common = compile_sources(read_sources(Path(__file__).with_name("solidity")))["Multicall"]
         arguments = bytes(12) + bytes.fromhex(OPERATOR[2:]) + bytes(12) + bytes.fromhex(WETH[2:])
@@ -117,24 +126,71 @@ class Bench:
             site.must(OPERATOR, site.executor, site.stream(first, LenderKind.FLASH_SWAP, 0))
             yield site.profitable_route(tokens, venues, AMOUNT)
 
+    @contextmanager
+    def v4_route(self) -> Iterator[Route]:
+        """ETH through two pools of Uniswap V4, traded through before; the executor holds a wei of ETH."""
+        site = self.site
+        with site.undone():
+            site.rpc("anvil_setBalance", site.executor, "0x1")
+            spec = spec_of(self.node, VenueKind.UNISWAP_V4, ZERO_ADDRESS, USDC)
+            (pool,) = load(self.node, [spec])
+            assert isinstance(pool, UniswapV4Pool)
+            market = V4Market(site, USDC, pool.sqrt_price_x96)
+            market.sell_ether(market.key, AMOUNT * 200)
+
+            def route() -> Route:
+                pools = load(self.node, [spec, market.spec])
+                return Route(hops(pools, (ZERO_ADDRESS, USDC, ZERO_ADDRESS), AMOUNT))
+
+            first = route()
+            site.must(OPERATOR, site.executor, encode(first, v4_financing(first), **self.terms(0)))
+            yield route()
+
+    def terms(self, min_profit: int) -> dict[str, Any]:
+        return {"executor": self.site.executor, "min_profit": min_profit, "last_block": FOREVER}
+
     def floor(self, route: Route) -> Measured:
         stream = decode(self.site.stream(route, LenderKind.FLASH_SWAP, 0))
         contract = self.site.create(compile_yul(floor_source(stream)))
         self.site.give(WETH, contract, 1)
-        before = self.site.balance(WETH, contract)
-        measured = self.send(STRANGER, contract, b"")
+        return self._floor(route, contract, b"", lambda: self.site.balance(WETH, contract))
+
+    def v4_floor(self, route: Route) -> Measured:
+        contract = self.site.create(compile_yul(v4_floor_source(route)))
+        self.site.rpc("anvil_setBalance", contract, "0x1")
+        return self._floor(
+            route, contract, b"\x01", lambda: int(self.site.rpc("eth_getBalance", contract, "latest"), 16)
+        )
+
+    def _floor(self, route: Route, contract: Address, data: bytes, balance: Callable[[], int]) -> Measured:
+        before = balance()
+        measured = self.send(STRANGER, contract, data)
         with self.site.undone():
-            self.site.must(STRANGER, contract, b"")
-            if self.site.balance(WETH, contract) - before != route.gross_profit:
+            self.site.must(STRANGER, contract, data)
+            if balance() - before != route.gross_profit:
                 raise RuntimeError("The floor does not earn what the route does.")
         return measured
 
-    def executor(self, route: Route, kind: LenderKind) -> Measured:
-        profit = route.gross_profit - self.site.financing(route, kind).fee
-        return self.send(OPERATOR, self.site.executor, self.site.stream(route, kind, profit))
+    def executor(self, route: Route) -> Measured:
+        return self.send(
+            OPERATOR, self.site.executor, self.site.stream(route, LenderKind.FLASH_SWAP, route.gross_profit)
+        )
 
-    def with_access_list(self, route: Route) -> Measured:
-        data = self.site.stream(route, LenderKind.FLASH_SWAP, route.gross_profit)
+    def sources(self, route: Route) -> dict[str, Measured]:
+        """The executor with every other source of its input."""
+        from benchmarks.loans import financing
+
+        site, found = self.site, {}
+        with site.undone():
+            site.give(WETH, MANAGER, AMOUNT)
+            site.give(WETH, site.executor, AMOUNT)
+            for kind in LOANS:
+                loan = financing(route, kind, site.executor)
+                data = encode(route, loan, **self.terms(route.gross_profit - loan.fee))
+                found[kind.value] = self.send(OPERATOR, site.executor, data)
+        return found
+
+    def with_access_list(self, data: bytes) -> Measured:
         return self.send(OPERATOR, self.site.executor, data, self.access_list(data))
 
     def common(self, route: Route) -> Measured:
@@ -159,25 +215,44 @@ class Bench:
             return self.send(OPERATOR, UNIVERSAL_ROUTER, router_calldata(route, route.gross_profit))
 
 
-def measure(node: Node, orders: Sequence[str] = ROUTES, *, compare: bool = True) -> dict[str, dict[str, Measured]]:
+def measure(
+    node: RunningReplica, orders: Sequence[str] = ROUTES, *, compare: bool = True
+) -> dict[str, dict[str, Measured]]:
     """Gas by route and contender; with ``compare`` of the other contracts and the lenders too."""
     bench = Bench(node)
+    if compare:
+        balancer_v3_site.build(node)
     found: dict[str, dict[str, Measured]] = {}
     for order in orders:
         with bench.route(order) as route:
             found[order] = {
                 "floor": bench.floor(route),
-                "executor": bench.executor(route, LenderKind.FLASH_SWAP),
-                "with access list": bench.with_access_list(route),
+                "executor": bench.executor(route),
+                "with access list": bench.with_access_list(
+                    bench.site.stream(route, LenderKind.FLASH_SWAP, route.gross_profit)
+                ),
             }
             if compare and len(order) == 2:
-                found[order] |= {kind.value: bench.executor(route, kind) for kind in LOANS}
+                found[order] |= bench.sources(route)
             if compare and len(order) <= 3:  # longer ones hold USDT, which returns nothing: the multicall cannot pay it
                 found[order]["multicall"] = bench.common(route)
                 router = bench.router(route)
                 if router is not None:
                     found[order]["universal router"] = router
+    with bench.v4_route() as route:
+        data = encode(route, v4_financing(route), **bench.terms(route.gross_profit))
+        found[V4] = {
+            "floor": bench.v4_floor(route),
+            "executor": bench.send(OPERATOR, bench.site.executor, data),
+            "with access list": bench.with_access_list(data),
+        }
+        if compare:
+            found[V4]["universal router"] = bench.send(OPERATOR, UNIVERSAL_ROUTER, v4_router_calldata(route))
     return found
+
+
+def v4_financing(route: Route) -> Financing:
+    return Financing(LenderKind.UNISWAP_V4, MANAGER, route.amount_in, 0, "the route's own account")
 
 
 def above_floor(found: dict[str, dict[str, Measured]], order: str, name: str) -> int | None:
@@ -198,9 +273,8 @@ def report(found: dict[str, dict[str, Measured]]) -> dict[str, Any]:
     """The object of ``--json``: gas above the floor; null where it cannot be measured, and ``reasons`` says why."""
 
     def row(name: str) -> dict[str, int | None]:
-        return {key(order): above_floor(found, order, name) for order in REPORTED} | {"v4_v4": None}
+        return {key(order): above_floor(found, order, name) for order in REPORTED}
 
-    no_v4 = "The executor has no operation for Uniswap V4."
     return {
         "overhead": row("executor"),
         "overhead_access_list": row("with access list"),
@@ -208,10 +282,7 @@ def report(found: dict[str, dict[str, Measured]]) -> dict[str, Any]:
         "multicall": row("multicall"),
         "universal_router": row("universal router"),
         "reasons": {
-            "overhead.v4_v4": no_v4,
-            "overhead_access_list.v4_v4": no_v4,
-            "multicall.v4_v4": "There is no route of the executor to hold it against.",
-            "universal_router.v4_v4": "There is no route of the executor to hold it against.",
+            "multicall.v4_v4": "It calls pools one after the other; the manager of V4 has to be unlocked around them.",
             "universal_router.v2_v2": "It knows one V2 factory, whose pair of two tokens is one pool.",
         },
         "calldata": {

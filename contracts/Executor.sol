@@ -35,6 +35,19 @@ contract Executor is Frames {
                 revert(0x00, returndatasize())
             }
 
+            // Require that nobody may call back any more, and the profit.
+            function finish(start, end, minProfit) {
+                if tload(SLOT) { fail(0xe2481207) } // CallbackMissing()
+                if or(lt(end, start), lt(sub(end, start), minProfit)) {
+                    mstore(0x00, 0xe51e80ec) // ProfitTooSmall(uint256,uint256,uint256)
+                    mstore(0x20, start)
+                    mstore(0x40, end)
+                    mstore(0x60, minProfit)
+                    revert(0x1c, 0x64)
+                }
+                stop()
+            }
+
             // The pool of the operation at `at`.
             function nextPool(at, end) -> pool {
                 if gt(add(at, 21), end) { fail(0x886e31df) } // BadStream()
@@ -238,6 +251,80 @@ contract Executor is Frames {
                         if iszero(and(ok, or(eq(mload(0x00), 1), iszero(returndatasize())))) { unpaid(ok) }
                         stop()
                     }
+                    if eq(kind, SHORT_V4_KIND) {
+                        // The callback of V4's manager: (bytes at 0x44). A chain of swaps as in `UniswapV4`, closed at its end.
+                        //
+                        //     require keccak(continuation) matches
+                        //     transient[SLOT] = 0
+                        //     each swap: memory = swap.selector | currency0 | currency1 | fee | tickSpacing | hooks
+                        //                | zeroForOne | -amountIn | price limit | 0x120 | 0
+                        //                call the manager, pass on its revert data; left += its answer, for the coin
+                        //     manager.take(0, this, left)
+                        //     return an empty `bytes`
+                        let end := calldataload(0x24)
+                        calldatacopy(0x00, 0x44, end)
+                        if and(xor(keccak256(0x00, end), expected), HASH_MASK) { fail(0x790c43cf) } // ContinuationMismatch()
+                        tstore(SLOT, 0)
+                        end := add(0x44, end)
+                        let paidOut := 0
+                        let left := 0
+                        mstore(0x20, 0)
+                        mstore(0x40, 0)
+                        mstore(0x120, 0x120)
+                        mstore(0x140, 0)
+                        for { let at := 0x44 } xor(at, end) {} {
+                            let word := calldataload(at)
+                            if xor(byte(0, word), 0x2a) { fail(0x886e31df) } // BadStream()
+                            // V4_SWAP: flags(1) fee(3) tickSpacing(3) [currency0(20) currency1(20)] [hooks(20)] [amountIn(14)]
+                            let flags := byte(1, word)
+                            mstore(0x60, and(shr(216, word), 0xffffff))
+                            mstore(0x80, signextend(2, shr(192, word)))
+                            at := add(at, 8)
+                            switch and(flags, 0x0e)
+                            case 0 {
+                                mstore(0x20, shr(96, calldataload(at)))
+                                mstore(0x40, shr(96, calldataload(add(at, 20))))
+                                mstore(0xa0, 0)
+                                paidOut := shr(144, calldataload(add(at, 40)))
+                                at := add(at, 54)
+                            }
+                            case 6 { mstore(0xa0, 0) } // V4_SAME | V4_CHAINED
+                            default {
+                                if iszero(and(flags, V4_SAME)) {
+                                    mstore(0x20, shr(96, calldataload(at)))
+                                    mstore(0x40, shr(96, calldataload(add(at, 20))))
+                                    at := add(at, 40)
+                                }
+                                mstore(0xa0, 0)
+                                if and(flags, V4_HOOKED) {
+                                    mstore(0xa0, shr(96, calldataload(at)))
+                                    at := add(at, 20)
+                                }
+                                if iszero(and(flags, V4_CHAINED)) {
+                                    paidOut := shr(144, calldataload(at))
+                                    at := add(at, 14)
+                                }
+                            }
+                            if gt(at, end) { fail(0x886e31df) } // BadStream()
+                            let zeroForOne := and(flags, V4_ZERO_FOR_ONE)
+                            mstore(0x00, 0xf3cd914c) // swap((address,address,uint24,int24,address),(bool,int256,uint160),bytes)
+                            mstore(0xc0, zeroForOne)
+                            mstore(0xe0, sub(0, paidOut))
+                            mstore(0x100, xor(HIGHEST_PRICE, mul(zeroForOne, xor(HIGHEST_PRICE, LOWEST_PRICE))))
+                            if iszero(call(gas(), caller(), 0, 0x1c, 0x144, 0x00, 0x20)) { passOn() }
+                            let amount0 := sar(128, mload(0x00))
+                            paidOut := xor(amount0, mul(zeroForOne, xor(amount0, signextend(15, mload(0x00)))))
+                            if iszero(mload(0x20)) { left := add(left, amount0) }
+                        }
+                        mstore(0x00, 0x0b0d9c09) // take(address,address,uint256)
+                        mstore(0x20, 0)
+                        mstore(0x40, address())
+                        mstore(0x60, left)
+                        if iszero(call(gas(), caller(), 0, 0x1c, 0x64, 0x00, 0x00)) { passOn() }
+                        mstore(0x00, 0x20)
+                        mstore(0x20, 0)
+                        return(0x00, 0x40)
+                    }
                     if eq(kind, FLASH_SWAP) {
                         // The callback of a pair: (address sender, uint256 amount0, uint256 amount1, bytes at 0xa4).
                         //
@@ -278,6 +365,7 @@ contract Executor is Frames {
                         stop()
                     }
                 }
+                if iszero(or(expected, calldatasize())) { stop() } // coins that come without a word
             }
             default {
                 // lastBlock(4) shift(1) mantissa(3) | head(1) pool(20) amount(14) | continuation
@@ -329,12 +417,25 @@ contract Executor is Frames {
                     header := calldataload(0)
                     let minProfit := shl(byte(4, header), and(shr(192, header), 0xffffff))
                     if iszero(or(or(lt(end, start), lt(sub(end, start), minProfit)), tload(SLOT))) { stop() }
-                    if tload(SLOT) { fail(0xe2481207) } // CallbackMissing()
-                    mstore(0x00, 0xe51e80ec) // ProfitTooSmall(uint256,uint256,uint256)
-                    mstore(0x20, start)
-                    mstore(0x40, end)
-                    mstore(0x60, minProfit)
-                    revert(0x1c, 0x64)
+                    finish(start, end, minProfit)
+                }
+                // lastBlock(4) shift(1) mantissa(3) | V4_UNLOCK_ETHEREUM | continuation: a loop through V4, which earns the coin itself.
+                //
+                //     if lastBlock is not over:
+                //         start = this.balance
+                //         unlock, the rest being the continuation
+                //         require nobody may call back any more, this.balance - start >= mantissa << shift
+                if iszero(or(xor(byte(0, word), 0x29), gt(number(), shr(224, header)))) {
+                    let start := selfbalance()
+                    length := sub(calldatasize(), 9)
+                    mstore(0x00, 0x48c89491) // unlock(bytes)
+                    mstore(0x20, 0x20)
+                    mstore(0x40, length)
+                    calldatacopy(0x60, 9, length)
+                    tstore(SLOT, or(shl(96, ETHEREUM_POOL_MANAGER), or(and(keccak256(0x60, length), HASH_MASK), SHORT_V4)))
+                    if iszero(call(gas(), ETHEREUM_POOL_MANAGER, 0, 0x1c, add(0x44, length), 0x00, 0x00)) { passOn() }
+                    let end := selfbalance()
+                    finish(start, end, shl(byte(4, calldataload(0)), and(shr(192, calldataload(0)), 0xffffff)))
                 }
             }
         }

@@ -196,7 +196,6 @@ abstract contract Frames is Roles {
 
     /// @dev Uniswap V4's manager and Balancer V3's vault, which is the caller of the frame once it is unlocked.
     function _runOnAccount(uint256 head, Frame memory frame) private {
-        if (head == V4_UNLOCK_ETHEREUM) return UniswapV4.unlock(ETHEREUM_POOL_MANAGER, frame);
         uint256 target = frame.takeAddress(); // a contract, or a token
         if (head == V4_UNLOCK) return UniswapV4.unlock(target, frame);
         if (head == BALANCER_V3_UNLOCK) return BalancerV3.unlock(target, frame);

@@ -61,7 +61,7 @@ uint256 constant DODO_QUOTE = 0x27;
 
 // Contracts that keep accounts until they are locked again. An operation inside names none: it is the caller.
 uint256 constant V4_UNLOCK = 0x28; // manager(20), called back
-uint256 constant V4_UNLOCK_ETHEREUM = 0x29; // the manager of Ethereum, called back
+uint256 constant V4_UNLOCK_ETHEREUM = 0x29; // nothing: the manager of Ethereum, called back for V4_SWAP alone, and closed at the end
 uint256 constant V4_SWAP = 0x2a; // flags(1) fee(3) tickSpacing(3) [currency0(20) currency1(20)] [hooks(20)] [amountIn(14)]
 uint256 constant V4_CLOSE = 0x2b; // takes what the chain of swaps before it leaves of the profit token
 uint256 constant V4_TAKE = 0x2c; // currency(20) amount(14) receiver(20)
@@ -86,7 +86,8 @@ uint256 constant TARGET_WIDTH = 35; // head, address, amount
 
 // ------------------------------------------------------------------ header
 //
-//     lastBlock(4) shift(1) mantissa(3)                                       WETH on Ethereum; minProfit = mantissa << shift
+//     lastBlock(4) shift(1) mantissa(3)    minProfit = mantissa << shift, of WETH on Ethereum; of the coin itself where the
+//                                          first operation is V4_UNLOCK_ETHEREUM
 //     0(4) shift(1) mantissa(3) flags(1) lastBlock(4) [parent(4)] [bps(2)] [token(20)] [count(1) watched(20)...]
 
 uint256 constant HAS_PARENT = 0x80;
@@ -131,6 +132,8 @@ uint256 constant PAYS = 0x8000; // the caller is paid at the end
 uint256 constant SHORT_V3 = 0x0014;
 uint256 constant SHORT_DIRECT = 0x0110;
 uint256 constant SHORT_FLASH_SWAP = 0x0215;
+uint256 constant SHORT_V4 = 0x0352; // both direct and a flash swap, which nothing else is; the coin itself
+uint256 constant SHORT_V4_KIND = 0x0300;
 uint256 constant V3_SIDE_AND_PAYS = 0xc000; // of a tag, 236 bits below the flags of a head
 
 uint256 constant ETHEREUM_WETH = 0x00C02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2;

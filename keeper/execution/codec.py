@@ -1,6 +1,6 @@
 """Turns routes and their financing into the executor's calldata, and reads such calldata back.
 
-    stream = lastBlock(4) minProfit(4) | op...                         WETH on Ethereum, and nothing else asked for
+    stream = lastBlock(4) minProfit(4) | op...             WETH on Ethereum, or the coin itself through V4; nothing else
            = 0(4) minProfit(4) flags(1) lastBlock(4) [parent(4)] [bps(2)] [token(20)] [count(1) watched(20)...] | op...
 
 A minimum profit is a number of 24 bits times a power of two: what is asked for is rounded down to that.
@@ -11,7 +11,7 @@ Routes of V2 and V3 pools that finance themselves have the layout of `keeper.exe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from eth_utils.address import to_checksum_address
 
@@ -25,14 +25,18 @@ from keeper.execution.nesting import NESTED_VENUES, nest
 from keeper.execution.opcodes import (
     ADDRESS_WIDTH,
     BPS,
+    ETHEREUM_POOL_MANAGER,
+    FIRST_MASK,
     HAS_BUILDER,
     HAS_PARENT,
     HAS_WATCHED,
     LAST_BLOCK_LIMIT,
     MANTISSA_BITS,
     MIN_PROFIT_LIMIT,
+    NATIVE,
     PARENT_WIDTH,
     SHORT,
+    TARGET_WIDTH,
     TOKEN_NUMBERS,
     V3_CALLED,
     Opcode,
@@ -44,9 +48,11 @@ from keeper.execution.operations import (
     Step,
     Swap,
     V4Swap,
+    Way,
     address_bytes,
     operations_bytes,
     read_operations,
+    step,
 )
 from keeper.execution.sequence import arrange
 
@@ -83,12 +89,15 @@ class Stream:
         """Whether the contract serves it and its callbacks by the short way."""
         first = self.operations[0] if self.operations else None
         begins = isinstance(first, Swap) and first.opcode in V3_CALLED | {Opcode.UNISWAP_V2_FLASH}
-        return begins and self._has_short_header
+        through_v4 = isinstance(first, Step) and first.opcode is Opcode.V4_UNLOCK_ETHEREUM
+        return (begins or through_v4) and self._has_short_header
 
     @property
     def _has_short_header(self) -> bool:
-        plain = self.parent_prefix is None and not self.builder_bps and not self.watched
-        return plain and TOKEN_NUMBERS.get(self.token) == SHORT and self.last_block > 0
+        plain = self.parent_prefix is None and not self.builder_bps and not self.watched and self.last_block > 0
+        first = self.operations[0] if self.operations else None
+        through_v4 = isinstance(first, Step) and first.opcode is Opcode.V4_UNLOCK_ETHEREUM
+        return plain and TOKEN_NUMBERS.get(self.token) == (NATIVE if through_v4 else SHORT)
 
     def to_bytes(self) -> bytes:
         """The calldata; raises `InputError` for a number that does not fit its field."""
@@ -169,7 +178,12 @@ def encode(
     else:
         operations, watched = arrange(route, financing, executor)
     prefix = None if parent_hash is None else bytes.fromhex(to_hash32(parent_hash, "parent_hash")[2:])[:PARENT_WIDTH]
-    return Stream(min_profit, last_block, prefix, route.token, operations, builder_bps, watched).to_bytes()
+    stream = Stream(min_profit, last_block, prefix, route.token, operations, builder_bps, watched)
+    first = operations[0]
+    if isinstance(first, Step) and first.opcode is Opcode.V4_UNLOCK_ETHEREUM and not stream.short:
+        unlock = step(Opcode.V4_UNLOCK, manager=ETHEREUM_POOL_MANAGER)
+        stream = replace(stream, operations=(unlock, *operations[1:], step(Opcode.V4_CLOSE)))
+    return stream.to_bytes()
 
 
 def decode(calldata: bytes) -> Stream:
@@ -199,9 +213,12 @@ def decode(calldata: bytes) -> Stream:
             count = reader.take_int(1)
             watched = tuple(_address(reader.take(ADDRESS_WIDTH)) for _ in range(count))
     rest = reader.take(reader.left)
-    first = Opcode.UNISWAP_V3
-    short = plain and len(rest) >= 1 + ADDRESS_WIDTH + 14 and rest[0] & 0x70 == first
-    operations = read_operations(rest, short=short)
+    way = Way.LONG
+    if plain and rest[:1] == bytes((Opcode.V4_UNLOCK_ETHEREUM,)):
+        way, token = Way.V4, TOKENS[NATIVE]
+    elif plain and len(rest) >= TARGET_WIDTH and rest[0] & FIRST_MASK == Opcode.UNISWAP_V3:
+        way = Way.SHORT
+    operations = read_operations(rest, way)
     return Stream((mantissa << shift) % (1 << 256), last_block, parent, token, operations, bps, watched)
 
 

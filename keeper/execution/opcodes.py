@@ -102,6 +102,8 @@ V4_ZERO_FOR_ONE, V4_SAME, V4_CHAINED, V4_HOOKED = 0x01, 0x02, 0x04, 0x08
 HEAD_WIDTH = 1
 ADDRESS_WIDTH = 20
 AMOUNT_WIDTH = 14
+TARGET_WIDTH = 35
+FIRST_MASK = 0x70
 HAS_PARENT, HAS_BUILDER, HAS_WATCHED = 0x80, 0x40, 0x20
 """Flags of the general header."""
 BPS = 10_000
@@ -120,5 +122,5 @@ TOKEN_NUMBERS = {
 }
 """Profit tokens that a stream names by a number; the others it spells out. The chain's coin is the zero address."""
 SHORT = 1
-"""Number of the token that a short header stands for."""
+"""Number of the token that a short header stands for, unless the coin itself is earned through V4."""
 ETHEREUM_POOL_MANAGER = Address("0x000000000004444c5dc75cB358380D2e3dE08A90")

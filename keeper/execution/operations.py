@@ -88,6 +88,14 @@ class V4Swap:
     amount: int | None
 
 
+class Way(Enum):
+    """How the contract reads a stream and its callbacks."""
+
+    LONG = "every operation"
+    SHORT = "V2 and V3 pools, a flash swap at the beginning only"
+    V4 = "the manager's unlocking at the beginning, then swaps through V4"
+
+
 class Field(Enum):
     """A field of an operation: its width in bytes, and a name where one width has two meanings."""
 
@@ -287,22 +295,15 @@ class Reader:
             raise InputError("stream", len(self._data), "There is no operation to deliver to.")
 
 
-def read_operations(data: bytes, *, short: bool) -> tuple[Operation, ...]:
-    """All operations of a frame and of the frames within.
-
-    Args:
-        short: they are read by the short way of the contract, which knows V2 and V3 pools alone, and a flash swap at
-            the very beginning only.
-    """
+def read_operations(data: bytes, way: Way) -> tuple[Operation, ...]:
+    """All operations of a frame and of the frames within."""
     reader = Reader(data)
     operations: list[Operation] = []
     chain = False
     while not reader.at_end:
-        operation = _read_operation(reader, short)
-        if short and operations and isinstance(operation, Swap) and operation.opcode is Opcode.UNISWAP_V2_FLASH:
-            raise InputError(
-                "stream", operation.opcode.name, "A short stream holds a flash swap at its beginning only."
-            )
+        operation = _read_operation(reader, way)
+        if not _stands(operation, way, first=not operations):
+            raise InputError("stream", operation, f"This stream is read as one of {way.value}.")
         if isinstance(operation, Swap) and operation.opcode in SWAPS - V3_BOUNDED and operation.to is To.NEXT:
             reader.require_pool()
         if isinstance(operation, Step) and operation.opcode is Opcode.V4_CLOSE:
@@ -316,6 +317,27 @@ def read_operations(data: bytes, *, short: bool) -> tuple[Operation, ...]:
     return tuple(operations)
 
 
+def read_inner(data: bytes, way: Way) -> tuple[Operation, ...]:
+    """The operations of a bounded swap, which cannot begin with a flash swap on the short way."""
+    operations = read_operations(data, way)
+    if way is Way.SHORT and any(
+        isinstance(operation, Swap) and operation.opcode is Opcode.UNISWAP_V2_FLASH for operation in operations
+    ):
+        raise InputError("stream", "flash swap", f"This stream is read as one of {way.value}.")
+    return operations
+
+
+def _stands(operation: Operation, way: Way, *, first: bool) -> bool:
+    """Whether the operation can stand there."""
+    unlocks_ethereum = isinstance(operation, Step) and operation.opcode is Opcode.V4_UNLOCK_ETHEREUM
+    if way is Way.LONG:
+        return not unlocks_ethereum
+    if way is Way.V4:
+        return unlocks_ethereum if first else isinstance(operation, V4Swap)
+    flash = isinstance(operation, Swap) and operation.opcode is Opcode.UNISWAP_V2_FLASH
+    return isinstance(operation, Swap) and (first or not flash)
+
+
 def _unlocks(operation: Operation) -> bool:
     opcodes = (Opcode.V4_UNLOCK, Opcode.V4_UNLOCK_ETHEREUM, Opcode.BALANCER_V3_UNLOCK)
     return isinstance(operation, Step) and operation.opcode in opcodes
@@ -326,13 +348,13 @@ def _calls_back(operation: Operation) -> bool:
     return isinstance(operation, Swap) and operation.opcode in opcodes
 
 
-def _read_operation(reader: Reader, short: bool) -> Operation:
+def _read_operation(reader: Reader, way: Way) -> Operation:
     head = reader.take_int(1)
     if head & V2:
         return _read_v2(reader, head)
     if head & V3:
-        return _read_v3(reader, head, short)
-    if short or head not in set(Opcode):
+        return _read_v3(reader, head, way)
+    if head not in set(Opcode):
         raise InputError("stream", f"{head:#04x}", "Start an operation with a head of the table.")
     opcode = Opcode(head)
     if opcode in LOANS:
@@ -366,7 +388,7 @@ def _read_v2(reader: Reader, head: int) -> Swap:
     return Swap(opcode, pool, bool(head & V2_ZERO_FOR_ONE), _to(head), amount, paid)
 
 
-def _read_v3(reader: Reader, head: int, short: bool) -> Swap:
+def _read_v3(reader: Reader, head: int, way: Way) -> Swap:
     pool, amount = reader.take_address(), reader.take_int(AMOUNT_WIDTH)
     zero_for_one, to = bool(head & V3_ZERO_FOR_ONE), _to(head)
     if head & V3_DIRECT_FLAG:
@@ -378,7 +400,7 @@ def _read_v3(reader: Reader, head: int, short: bool) -> Swap:
     opcode = Opcode.UNISWAP_V3_BOUNDED_PAYS if pays else Opcode.UNISWAP_V3_BOUNDED
     if to is To.NEXT:
         reader.require_pool()
-    return Swap(opcode, pool, zero_for_one, to, amount, None, read_operations(inner, short=short))
+    return Swap(opcode, pool, zero_for_one, to, amount, None, read_inner(inner, way))
 
 
 def _read_v4(reader: Reader) -> V4Swap:

@@ -73,14 +73,18 @@ class _Arrangement:
         singleton = self._singleton()
         kind = self.financing.kind
         if kind is LenderKind.UNISWAP_V4 and self._chained():
-            return (_unlock(singleton), *self._chain(), step(Opcode.V4_CLOSE)), ()
+            unlock = _unlock_chain(singleton, self.token)
+            closes = () if unlock.opcode is Opcode.V4_UNLOCK_ETHEREUM else (step(Opcode.V4_CLOSE),)
+            return (unlock, *self._chain(), *closes), ()
         deferred = self._deferred()
         if deferred:
             self._defer(deferred)
         elif kind not in (LenderKind.FLASH_SWAP, LenderKind.INVENTORY, LenderKind.UNISWAP_V4, LenderKind.BALANCER_V3):
             self.operations.append(Loan(_loan_opcode(self.financing, self.token), self.financing.lender, self._amount))
         if singleton is not None:
-            self.operations.append(_unlock(singleton))
+            v4 = any(isinstance(leg.detail, V4Key) for leg in self.legs) or kind is LenderKind.UNISWAP_V4
+            opcode = Opcode.V4_UNLOCK if v4 else Opcode.BALANCER_V3_UNLOCK
+            self.operations.append(step(opcode, **{"manager" if v4 else "vault": singleton}))
         if kind in (LenderKind.UNISWAP_V4, LenderKind.BALANCER_V3):
             take = Opcode.V4_TAKE if kind is LenderKind.UNISWAP_V4 else Opcode.BALANCER_V3_TAKE
             self.operations.append(step(take, token=self.token, amount=self._amount, receiver=self.executor))
@@ -144,12 +148,17 @@ class _Arrangement:
             missing = self._first_missing(deferred)
             if missing is None:
                 return deferred
+            called = missing
             if missing in deferred or missing.venue not in V2_VENUES | V3_VENUES:
-                held = "Borrow it, or start with a pool that pays out first."
-                raise InputError(
-                    "route", missing.pool, f"{missing.amount_in} of {missing.token_in} are missing. {held}"
-                )
-            deferred.append(missing)
+                # somebody else who pays this token out has to begin
+                payers = [leg for leg in self.legs if leg.token_out == missing.token_in and leg not in deferred]
+                payers = [leg for leg in payers if leg.venue in V2_VENUES | V3_VENUES]
+                if not payers:
+                    remedy = "Borrow it, or start with a pool that pays out first."
+                    text = f"{missing.amount_in} of {missing.token_in} are missing. {remedy}"
+                    raise InputError("route", missing.pool, text)
+                called = max(payers, key=lambda leg: leg.amount_out)
+            deferred.append(called)
 
     def _first_missing(self, deferred: list[Hop]) -> Hop | None:
         held = {} if self.financing.kind is LenderKind.FLASH_SWAP else {self.token: self._amount}
@@ -348,12 +357,11 @@ def _v4_swap(leg: Hop, key: V4Key, before: V4Key | None, *, chained: bool) -> V4
     )
 
 
-def _unlock(contract: Address | None) -> Step:
-    if contract is None:
-        raise InputError("financing.lender", None, "Name the contract to unlock.")
-    if contract == ETHEREUM_POOL_MANAGER:
+def _unlock_chain(manager: Address | None, token: Address) -> Step:
+    """For a chain of swaps through V4 that is closed: by the short way where the coin itself is earned on Ethereum."""
+    if manager == ETHEREUM_POOL_MANAGER and token == ZERO_ADDRESS:
         return step(Opcode.V4_UNLOCK_ETHEREUM)
-    return step(Opcode.V4_UNLOCK, manager=contract)
+    return step(Opcode.V4_UNLOCK, manager=manager or ZERO_ADDRESS)
 
 
 def _loan_opcode(financing: Financing, token: Address) -> Opcode:
