@@ -123,7 +123,7 @@ class AdapterSite(Site):
     def left(self, *also: str) -> dict[str, int]:
         """What the adapter holds of the usual tokens, of ``also`` and of the coin, and what it approves: nothing."""
         tokens = dict.fromkeys((*TOKENS, *also))
-        spenders = {AAVE, MORPHO, BALANCER, USER, *(pool["address"] for pool in self.replica.pools[:4])}
+        spenders = (AAVE, MORPHO, BALANCER)
         held = {token: self.balance(token, self.adapter) for token in tokens}
         held["coin"] = int(self.rpc("eth_getBalance", self.adapter, "latest"), 16)
         held |= {f"{token} {spender}": self.allowance(token, spender) for token in tokens for spender in spenders}

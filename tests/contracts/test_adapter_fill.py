@@ -71,8 +71,11 @@ def earns(site: AdapterSite, job: Fill, profit: int) -> None:
     assert site.allowance(job.token_out, job.reactor) == 0
 
 
-@pytest.mark.parametrize("reactor", [EXCLUSIVE_DUTCH, V2_DUTCH], ids=["exclusive Dutch", "V2 Dutch"])
-@pytest.mark.parametrize("venues", [(V2,), (V3,), (V2, V3), (V3, V2)], ids=", ".join)
+@pytest.mark.parametrize(
+    ("reactor", "venues"),
+    [(EXCLUSIVE_DUTCH, (V2,)), (EXCLUSIVE_DUTCH, (V3, V2)), (V2_DUTCH, (V3,)), (V2_DUTCH, (V2, V3))],
+    ids=["exclusive, V2", "exclusive, V3 and V2", "cosigned, V3", "cosigned, V2 and V3"],
+)
 def test_a_signed_order_is_filled_at_the_price_of_its_block(
     site: AdapterSite, reactor: Address, venues: tuple[VenueKind, ...]
 ) -> None:

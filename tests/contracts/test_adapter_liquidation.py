@@ -105,13 +105,30 @@ def borrow_most(site: AdapterSite) -> None:
     aave_borrower(site, 10 * ETHER, eth_price(site) * 79 // 1000)
 
 
-@pytest.mark.parametrize("lender", ANY_LENDER, ids=lambda lender: lender.kind.value)
-@pytest.mark.parametrize("way", ROUTES)
-def test_profit_of_a_liquidation_on_aave_is_exact(site: AdapterSite, lender: Lender, way: str) -> None:
+@pytest.mark.parametrize(
+    ("way", "lender"), zip(ROUTES, ANY_LENDER * 2, strict=True), ids=[f"{way}, {n % 3}" for n, way in enumerate(ROUTES)]
+)
+def test_profit_of_a_liquidation_on_aave_is_exact(site: AdapterSite, way: str, lender: Lender) -> None:
     with site.undone():
         borrow_most(site)
         site.set_price("ETH", eth_price(site) * 955 // 1000)
         earns(site, *plan(site, 5_000 * DOLLAR, lender, way))
+
+
+def test_a_liquidation_comes_to_nothing_when_it_is_late_repeated_or_forestalled(site: AdapterSite) -> None:
+    """Whoever replays the call, puts something before it or holds it back can make it fail, and nothing else."""
+    with site.undone():
+        borrow_most(site)
+        site.set_price("ETH", eth_price(site) * 955 // 1000)
+        job, _ = plan(site, 5_000 * DOLLAR, ANY_LENDER[0], "V2")
+        block = int(site.rpc("eth_blockNumber"), 16)
+        assert site.run(replace(job, last_block=block + 1).calldata()).ok
+        assert site.run(replace(job, last_block=block).calldata()).error == "Expired"
+        with site.undone():
+            site.cheapen(site.pool(*ROUTES["V2"][0]), WETH, 50 * ETHER)
+            assert site.run(job.calldata()).error == "OutputTooSmall"
+        site.must(OPERATOR, site.adapter, job.calldata())
+        assert not site.run(job.calldata()).ok
 
 
 @pytest.mark.parametrize(
@@ -168,9 +185,16 @@ def morpho_borrower(site: AdapterSite, rate: int) -> MorphoMarket:
 TEN_PERCENT_A_YEAR = ETHER // 10 // (365 * 24 * 3600)
 
 
-@pytest.mark.parametrize("rate", [0, TEN_PERCENT_A_YEAR, 10**12], ids=["free", "10% a year", "a lot"])
-@pytest.mark.parametrize("way", ["V2", "V3, V2", "V3"])
-@pytest.mark.parametrize("by_shares", [True, False], ids=["by shares", "by assets"])
+@pytest.mark.parametrize(
+    ("rate", "way", "by_shares"),
+    [
+        (0, "V2", True),
+        (TEN_PERCENT_A_YEAR, "V3, V2", True),
+        (TEN_PERCENT_A_YEAR, "V3", False),
+        (10**12, "V2, V3", False),
+    ],
+    ids=["free", "by shares", "by assets", "a lot of interest"],
+)
 def test_profit_of_a_liquidation_on_morpho_is_exact(site: AdapterSite, rate: int, way: str, by_shares: bool) -> None:
     with site.undone():
         market = morpho_borrower(site, rate)

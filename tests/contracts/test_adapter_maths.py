@@ -31,7 +31,7 @@ from tests.contracts.site import DAI, ETHER, STRANGER, USDC, WETH, calldata
 
 DOLLAR = 10**6
 MONTH = 30 * 24 * 3600
-ON_CHAIN = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ON_CHAIN = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 LIQUIDATION_CALL = "0x" + keccak(text="LiquidationCall(address,address,address,uint256,uint256,address,bool)").hex()
 
 
