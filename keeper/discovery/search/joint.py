@@ -12,10 +12,8 @@ from keeper.discovery.search.bundle import Flow, make_bundle
 from keeper.discovery.search.engine import LoopSearch
 from keeper.discovery.search.joint_greedy import greedy_flows
 from keeper.discovery.search.joint_instance import JointMarket, market_around
-from keeper.discovery.search.joint_kernels import first_prices, solve_joint
+from keeper.discovery.search.joint_kernels import first_prices, flows, solve_joint, work_space
 from keeper.discovery.search.joint_pools import market_of
-from keeper.discovery.search.ranges import FloatArray
-from keeper.discovery.search.tables import LongArray
 from keeper.domain.errors import InputError
 from keeper.domain.joint_route import JointRoute
 from keeper.domain.units import Address
@@ -111,10 +109,8 @@ class JointSolver:
     def _solve(self, market: JointMarket | None, gas: int, start: float) -> JointSolution:
         if market is None:
             return JointSolution(None, 0, 0.0, 0, 0, time.perf_counter() - start)
-        log_price = first_prices(market.instance, len(market.tokens))
-        _, bound, steps, slots, given, _ = solve_joint(market.instance, log_price, float(gas))
-        flows = flows_of(market, slots, given, log_price)
-        route = make_bundle(flows, self._token) if flows else None
+        planned, bound, steps = plan(market, gas)
+        route = make_bundle(planned, self._token)
         value = _value(route, gas)
         greedy = False
         if value < self._greedy_below * bound:
@@ -127,20 +123,26 @@ class JointSolver:
         return JointSolution(route, value, bound, legs, steps, time.perf_counter() - start, greedy)
 
 
-def flows_of(market: JointMarket, slots: LongArray, given: FloatArray, log_price: FloatArray) -> list[Flow]:
-    """What `solve_joint` answers as flows between pools and tokens; arguments as it has them."""
-    made, flows = market.instance, []
+def plan(market: JointMarket, gas: float) -> tuple[list[Flow], float, int]:
+    """The flows that earn most net of ``gas`` a leg, the bound on that, and Newton steps; in raw profit tokens."""
+    made, log_price = market.instance, first_prices(market.instance, len(market.tokens))
+    work = work_space(made, len(market.tokens))
+    _, bound, legs, steps = solve_joint(made, work, log_price, float(gas))
+    slots, given = np.empty(legs, dtype=np.int64), np.empty(legs)
+    count = flows(made, work, slots, given)
+    slots, given = slots[:count], given[:count]
     pool_of = slots >> 1
     pair_of = made.first.searchsorted(pool_of, side="right") - 1
     low, high = made.low[pair_of], made.high[pair_of]
     into, out = np.where(slots & 1, high, low), np.where(slots & 1, low, high)
-    worth = given * np.exp(log_price[into])
+    worth = given * np.exp(work.leg_prices[into])
+    planned: list[Flow] = []
     columns = (made.row[pool_of], into, out, given, worth)
     for row, a, b, amount, value in zip(*(column.tolist() for column in columns), strict=True):
         pool = market.pools[row]
         assert pool is not None, "a pool without a state pays nothing"
-        flows.append(Flow(pool, market.tokens[a], market.tokens[b], amount, value))
-    return flows
+        planned.append(Flow(pool, market.tokens[a], market.tokens[b], amount, value))
+    return planned, bound, steps
 
 
 def _value(route: JointRoute | None, gas: int) -> int:

@@ -55,21 +55,46 @@ MAX_RATIO = 0.3
 
 
 class Work(NamedTuple):
-    """Work space of one instance.
+    """Work space of one instance, and the best set of legs.
 
     ``alive`` tells the pools in use; ``best`` the greatest head of those, by ``2 * pair + direction``; ``surplus`` is
-    by pool; the others are by token.
+    by pool, ``last_of`` by group. The others are by token: ``lowest`` are the prices of the least bound. ``legs`` are
+    the pools of the best set, those that do not trade at its prices among them, and ``leg_prices`` its prices.
     """
 
     alive: BoolArray
     best: FloatArray
     surplus: FloatArray
+    last_of: IntArray
     price: FloatArray
     gradient: FloatArray
     hessian: FloatArray
     step: FloatArray
     trial: FloatArray
     order: IntArray
+    lowest: FloatArray
+    legs: BoolArray
+    leg_prices: FloatArray
+
+
+def work_space(made: JointInstance, tokens: int) -> Work:
+    """For an instance of ``tokens`` tokens; all its pools are in use."""
+    pools = made.row.size
+    return Work(
+        alive=np.ones(pools, dtype=np.bool_),
+        best=made.best.copy(),
+        surplus=np.zeros(pools),
+        last_of=np.empty(int(made.group.max(initial=-1)) + 1, dtype=np.int32),
+        price=np.empty(tokens),
+        gradient=np.empty(tokens),
+        hessian=np.empty((tokens, tokens)),
+        step=np.empty(tokens),
+        trial=np.empty(tokens),
+        order=np.empty(tokens, dtype=np.int32),
+        lowest=np.empty(tokens),
+        legs=np.zeros(pools, dtype=np.bool_),
+        leg_prices=np.empty(tokens),
+    )
 
 
 @lean_kernel
@@ -379,13 +404,9 @@ def put_flags(target: BoolArray, source: BoolArray) -> None:
 
 
 @lean_kernel
-def keep_one_of_group(made: JointInstance, work: Work, last_of: IntArray) -> int:
-    """Of the pools of one contract leave only that with the largest surplus in use; return how many were dropped.
-
-    Args:
-        last_of: work space, by group.
-    """
-    dropped = 0
+def keep_one_of_group(made: JointInstance, work: Work) -> int:
+    """Of the pools of one contract leave only that with the largest surplus in use; return how many were dropped."""
+    dropped, last_of = 0, work.last_of
     last_of[:] = -1
     for pool in range(work.alive.size):
         if work.surplus[pool] <= 0.0:
@@ -401,118 +422,102 @@ def keep_one_of_group(made: JointInstance, work: Work, last_of: IntArray) -> int
     return dropped
 
 
-@kernel
-def solve_joint(
-    made: JointInstance, log_price: FloatArray, gas: float
-) -> tuple[float, float, int, LongArray, FloatArray, FloatArray]:
-    """The bound, and the set of legs that earns most, or next to it.
+@lean_kernel
+def solve_joint(made: JointInstance, work: Work, log_price: FloatArray, gas: float) -> tuple[float, float, int, int]:
+    """The bound, and the set of legs that earns most, or next to it; see `Work` and `flows`.
 
     Args:
-        log_price: where to begin; the last token's is 0. Overwritten with the prices at the optimum of the legs.
+        log_price: where to begin; the last token's is 0. Overwritten.
         gas: of a leg, in the profit token.
 
     Returns:
         value: of the legs, in the profit token, net of gas, if flows were real numbers. 0 where nothing earns.
         bound: on what any bundle of the instance's pools earns net of gas.
-        steps: of Newton, in all.
-        slot, given, paid: of each leg.
+        legs, steps: of the best set, and of Newton in all.
     """
-    tokens, count = log_price.size, made.row.size
-    work = Work(
-        np.ones(count, np.bool_),
-        made.best.copy(),
-        np.zeros(count),
-        np.empty(tokens),
-        np.empty(tokens),
-        np.empty((tokens, tokens)),
-        np.empty(tokens),
-        np.empty(tokens),
-        np.empty(tokens, np.int32),
-    )
-    _, _, steps = newton(made, work, log_price, 0.0, 0.0, START_STEPS, START_SHARE)
-    bound, lowest, band = np.inf, log_price.copy(), gas
-    for _ in range(BANDS):
-        _, exact, taken = newton(made, work, log_price, gas, band, BAND_STEPS, BAND_SHARE)
+    bound, band, steps = np.inf, gas, 0
+    for stage in range(BANDS + 1):
+        # at first without gas: it brings the prices near
+        _, exact, taken = newton(
+            made,
+            work,
+            log_price,
+            gas if stage > 0 else 0.0,
+            band if stage > 0 else 0.0,
+            BAND_STEPS if stage > 0 else START_STEPS,
+            BAND_SHARE if stage > 0 else START_SHARE,
+        )
         steps += taken
-        band *= BAND_FACTOR
-        if exact < bound:
-            bound = exact
-            put(lowest, log_price)
-    evaluate(made, work, lowest, 0.0, 0.0)
-    for pool in range(count):
+        if stage > 0:
+            band *= BAND_FACTOR
+            if exact < bound:
+                bound = exact
+                put(work.lowest, log_price)
+    evaluate(made, work, work.lowest, 0.0, 0.0)
+    for pool in range(work.alive.size):
         work.alive[pool] = work.surplus[pool] > ADMITTED * gas
-    put(log_price, lowest)
-    best, alive, value = lowest.copy(), np.zeros(count, np.bool_), 0.0
-    value, taken = prune(made, work, log_price, gas, value, alive, best, False)
-    steps += taken
-    if value < PRUNED_BELOW * bound:
-        work.alive[:] = True
-        value, taken = prune(made, work, log_price, gas, value, alive, best, True)
+    put(log_price, work.lowest)
+    value, legs = 0.0, 0
+    for attempt in range(2):
+        if attempt == 1:
+            if value >= PRUNED_BELOW * bound:
+                break
+            work.alive[:] = True
+        value, legs, taken = prune(made, work, log_price, gas, value, legs, attempt == 1)
         steps += taken
-    put(log_price, best)
-    slot, given, paid = flows(made, work, alive, log_price)
-    return value, bound, steps, slot, given, paid
+    return value, bound, legs, steps
 
 
-@kernel
+@lean_kernel
 def prune(
-    made: JointInstance,
-    work: Work,
-    log_price: FloatArray,
-    gas: float,
-    value: float,
-    alive: BoolArray,
-    best: FloatArray,
-    to_the_end: bool,
-) -> tuple[float, int]:
+    made: JointInstance, work: Work, log_price: FloatArray, gas: float, value: float, legs: int, to_the_end: bool
+) -> tuple[float, int, int]:
     """Solve the pools in use without gas, drop half of the legs that earn less than theirs, and so on.
 
     Args:
-        value, alive, best: of the best set so far, its pools and prices; brought to that of a better one.
+        value, legs: of the best set so far, which is replaced by a better one.
         to_the_end: go on where a set is worse than the one before it.
 
     Returns:
-        the value of the best set, and Newton steps.
+        value and legs of the best set, and Newton steps.
     """
     steps = 0
-    groups = np.empty(made.group.max() + 1 if made.group.size else 0, np.int32)
     for _ in range(MAX_ROUNDS):
         use_pools(made, work)
         total, _, taken = newton(made, work, log_price, 0.0, 0.0, MAX_STEPS, DECREMENT)
         steps += taken
-        if keep_one_of_group(made, work, groups) > 0:
+        if keep_one_of_group(made, work) > 0:
             continue
-        legs, poor = count_legs(work, gas)
-        if total - gas * legs > value:
-            value = total - gas * legs
-            put(best, log_price)
-            put_flags(alive, work.alive)
+        trading, poor = count_legs(work, gas)
+        if total - gas * trading > value:
+            value, legs = total - gas * trading, trading
+            put(work.leg_prices, log_price)
+            put_flags(work.legs, work.alive)
         elif not to_the_end:
             break
         if poor == 0:
             break
         drop_poor(work, gas, poor)
-    return value, steps
+    return value, legs, steps
 
 
-@kernel
-def flows(
-    made: JointInstance, work: Work, alive: BoolArray, log_price: FloatArray
-) -> tuple[LongArray, FloatArray, FloatArray]:
-    """Slot, input and output of the pools that are ``alive`` and trade at the prices."""
-    put_flags(work.alive, alive)
-    use_pools(made, work)
-    evaluate(made, work, log_price, 0.0, 0.0)
-    legs, _ = count_legs(work, 0.0)
-    slot, given, paid = np.empty(legs, np.int64), np.empty(legs), np.empty(legs)
+@lean_kernel
+def flows(made: JointInstance, work: Work, slot: LongArray, given: FloatArray) -> int:
+    """Slots and inputs of the best set of legs; return their number.
+
+    Args:
+        slot, given: outputs, as long as there are legs or longer; inputs in raw units.
+    """
     place = 0
     for p in range(made.low.size):
-        rate = np.exp(0.5 * (log_price[made.low[p]] - log_price[made.high[p]]))
+        rate = np.exp(0.5 * (work.leg_prices[made.low[p]] - work.leg_prices[made.high[p]]))
         for pool in range(made.first[p], made.first[p + 1]):
-            if not work.surplus[pool] > 0.0:
+            if not work.legs[pool]:
                 continue
-            d = 0 if made.head[2 * pool] > rate else 1
-            slot[place] = 2 * pool + d
-            given[place], paid[place], _ = fill(made, 2 * pool + d, rate if d == 0 else 1.0 / rate)
-            place += 1
-    return slot, given, paid
+            for d in range(2):
+                target = rate if d == 0 else 1.0 / rate
+                if made.head[2 * pool + d] > target and place < slot.size:
+                    slot[place] = 2 * pool + d
+                    given[place], _, _ = fill(made, 2 * pool + d, target)
+                    place += 1
+    return place
