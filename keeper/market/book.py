@@ -238,16 +238,18 @@ class Book:
             if key in self._unread:
                 entry.places.setdefault(key, self._unread[key])
             return
-        place: _Place
         try:
-            place = pool.apply(log)
+            changed = pool.apply(log)
         except ReadAgain as error:
-            place = Unread(PoolSpec.of(pool), f"{_place_of(log)}: {error}")
-        except InputError as error:
-            place = _Quarantined(f"{_place_of(log)}: {error}")
-        if place is not pool:
             entry.places.setdefault(key, pool)
-            self._put(key, place)
+            self._put(key, Unread(PoolSpec.of(pool), f"{_place_of(log)}: {error}"))
+        except InputError as error:
+            entry.places.setdefault(key, pool)
+            self._put(key, _Quarantined(f"{_place_of(log)}: {error}"))
+        else:
+            if changed is not pool:
+                entry.places.setdefault(key, pool)
+                self._pools[key] = changed
 
     def _undo(self, entry: _Entry, before: dict[Address, Pool | None]) -> None:
         self.header = entry.parent
@@ -281,7 +283,7 @@ class Book:
 
 
 def _pool_of(place: _Place) -> Pool | None:
-    return None if isinstance(place, Unread | _Quarantined) else place
+    return None if isinstance(place, (Unread, _Quarantined)) else place
 
 
 def _place_of(log: Log) -> str:

@@ -249,7 +249,11 @@ class ConcentratedPool(ABC):
         """The state after a swap; the arguments are the event's words."""
         check_price(price, signed(tick), "log.data")
         bounded(liquidity, "log.data", MAX_UINT128)
-        return replace(self, sqrt_price_x96=price, tick=signed(tick), liquidity=liquidity)
+        return self._at(price, signed(tick), liquidity)
+
+    def _at(self, price: int, tick: int, liquidity: int) -> Self:
+        """The same ticks at another price."""
+        return replace(self, sqrt_price_x96=price, tick=tick, liquidity=liquidity)
 
     def _position_changed(self, lower: int, upper: int, amount: int) -> Self:
         """The state after a position grew by ``amount``, or shrank where it is negative."""
@@ -291,6 +295,8 @@ def check_price(price: int, tick: int, name: str) -> None:
     """Refuse a price outside the contract's range or a tick that does not go with it."""
     if not MIN_SQRT_RATIO <= price < MAX_SQRT_RATIO:
         raise InputError(name, price, f"A square-root price is from {MIN_SQRT_RATIO} to below {MAX_SQRT_RATIO}.")
+    if MIN_TICK <= tick < MAX_TICK and get_sqrt_ratio_at_tick(tick) <= price < get_sqrt_ratio_at_tick(tick + 1):
+        return
     at = get_tick_at_sqrt_ratio(price)
     # after a swap down that stopped exactly at a tick, slot0 names the tick below
     if tick != at and not (tick == at - 1 and price == get_sqrt_ratio_at_tick(at)):

@@ -59,6 +59,12 @@ class _V3Pool(ConcentratedPool):
             case _:
                 return self
 
+    def _at(self, price: int, tick: int, liquidity: int) -> Self:
+        # `replace` takes several times as long, and most logs of these pools are swaps
+        names = (self.address, self.dex, self.token0, self.token1, self.fee_pips, self.tick_spacing)
+        ticks = (self.tick_indices, self.liquidity_net, self.liquidity_gross)
+        return type(self)(*names, price, tick, liquidity, *ticks)
+
     @classmethod
     def from_json(cls, state: Mapping[str, Any]) -> Self:
         token0, token1 = read_tokens(state)
