@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +30,9 @@ log = logging.getLogger(__name__)
 LOADED_AT_ONCE = 4_000
 """Pools read at one block while the book is filled; nodes forget the states of blocks that are a few minutes old."""
 LOADING_ATTEMPTS = 3
+LONG_SEARCH = 10_000
+"""Blocks of events after which what was found is written down at once."""
+PROGRESS_SECONDS = 5.0
 MANY_POOLS = 10_000
 """From so many on the collector is told that they stay, or it would walk over all of them again and again."""
 
@@ -125,7 +129,7 @@ class MarketWatch:
             self._scanned = dict(kept.scanned or {})
             self._discovered = {spec.key: spec for spec in kept.discovered}
             self._refused = dict(kept.refused)
-        await self._find(head)
+        await self._find(kept, head)
         wanted = {spec.key: spec for spec in (*self._discovered.values(), *self._listed)}
         self.specs = list(wanted.values())
         try:
@@ -197,16 +201,19 @@ class MarketWatch:
         log.info("checkpoint: %d pools at block %d, %d blocks ago", len(kept.pools), kept.header.number, age)
         return kept
 
-    async def _find(self, head: BlockHeader) -> None:
+    async def _find(self, kept: Checkpoint | None, head: BlockHeader) -> None:
         """Look through the factories' events since the last time; the newest blocks, which may still be displaced,
-        are looked at once more then."""
+        are looked at once more then. What a long search found is kept at once."""
         for factory in self._factories:
             name = f"{factory.kind} {factory.address} {factory.dex} {factory.fee_pips}"
             first = max(self._scanned.get(name, 0) + 1, factory.first_block)
-            for spec in await discover(self._node, factory, first, head, progress=_show):
+            for spec in await discover(self._node, factory, first, head, progress=_Progress()):
                 if spec.venue in TRADED_VENUES:
                     self._discovered[spec.key] = spec
             self._scanned[name] = max(head.number - self._rules.journal_depth, 0)
+            if self._rules.checkpoint is not None and head.number - first >= LONG_SEARCH:
+                start = kept if kept is not None and kept.pools else None
+                await self._write(start.header if start else head, start.pools if start else {})
 
     async def _fill(
         self, wanted: Mapping[Address, PoolSpec], kept: Checkpoint | None, head: BlockHeader
@@ -219,9 +226,9 @@ class MarketWatch:
         book = Book(pools, self._tokens, start, journal_depth=self._rules.journal_depth)
         book.refuse({key: reason for key, reason in self._refused.items() if key in wanted})
         self._book, self._feed = book, BlockFeed(self._ws_url, self._node, start)
-        await self._follow(book, self._feed)
         missing = [spec for key, spec in wanted.items() if key not in pools and key not in book.quarantined]
         for at in range(0, len(missing), LOADED_AT_ONCE):
+            await self._follow(book, self._feed)
             await self._load(book, self._feed, missing[at : at + LOADED_AT_ONCE])
             if len(missing) > LOADED_AT_ONCE and self._rules.checkpoint is not None:
                 log.info("market: %d of %d pools read", at + LOADED_AT_ONCE, len(missing))
@@ -241,7 +248,7 @@ class MarketWatch:
         for attempt in range(1, LOADING_ATTEMPTS + 1):
             header = book.header
             try:
-                pools: Mapping[Address, Pool] = await load_pools(self._node, specs, header, progress=_show)
+                pools: Mapping[Address, Pool] = await load_pools(self._node, specs, header, progress=_Progress())
                 if self._gate is not None:
                     pools, refused = await self._gate(pools, header)
                     self._refused |= refused
@@ -291,12 +298,16 @@ class MarketWatch:
         self._notices.announce(book)
 
     async def _save(self, book: Book) -> None:
+        # a copy, so that the file is of one block
+        await self._write(book.header, dict(book.pools))
+
+    async def _write(self, header: BlockHeader, pools: Mapping[Address, Pool]) -> None:
         path = self._rules.checkpoint
         assert path is not None, "asked for only where there is a file"
         checkpoint = Checkpoint(
             chain_id=self._chain_id,
-            header=book.header,
-            pools=dict(book.pools),
+            header=header,
+            pools=pools,
             discovered=tuple(self._discovered.values()),
             scanned=dict(self._scanned),
             refused=dict(self._refused),
@@ -307,5 +318,13 @@ class MarketWatch:
             log.error("checkpoint: %s cannot be written: %s", path, error)
 
 
-def _show(what: str, done: int, total: int) -> None:
-    log.debug("market: %s %d of %d", what, done, total)
+class _Progress:
+    """Says how far long work is, every few seconds."""
+
+    def __init__(self) -> None:
+        self._said = time.monotonic()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if time.monotonic() - self._said >= PROGRESS_SECONDS:
+            self._said = time.monotonic()
+            log.info("market: %s, %d of %d", what, done, total)

@@ -278,6 +278,53 @@ async def test_rates_are_read_at_their_own_pace(site: Site) -> None:
         assert not book.quarantined
 
 
+async def test_what_a_long_search_found_survives_an_interruption(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = await site.node.block()
+    path = tmp_path / "book.bin"
+    factory = Factory(UNISWAP_V2_FACTORY.address, FactoryKind.UNISWAP_V2, "uniswap_v2", head.number - 20_000, 3000)
+
+    async def interrupted(*_: Any, **__: Any) -> dict[Address, Pool]:
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("keeper.market_watch.load_pools", interrupted)
+        patched.setattr(MarketWatch, "close", MarketWatch._close)
+        async with site.watching(replace(RULES, checkpoint=path), factories=[factory]) as watch:
+            with pytest.raises(asyncio.CancelledError):
+                await watch.open()
+    kept = read_checkpoint(path, 1)
+    assert kept is not None
+    assert list((kept.scanned or {}).values()) == [head.number - RULES.journal_depth]
+    async with site.watching(replace(RULES, checkpoint=path), factories=[factory]) as watch:
+        book, _ = await watch.open()
+        assert dict(book.pools) == await site.fresh()
+
+
+async def test_a_long_list_is_read_in_parts_while_the_chain_goes_on(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "book.bin"
+    monkeypatch.setattr("keeper.market_watch.LOADED_AT_ONCE", 5)
+    sizes: list[int] = []
+
+    async def slow(node: Node, specs: list[PoolSpec], *rest: Any, **options: Any) -> dict[Address, Pool]:
+        pools = await load_pools(node, specs, *rest, **options)
+        sizes.append(len(pools))
+        await site.swap(site.pair)
+        return pools
+
+    monkeypatch.setattr("keeper.market_watch.load_pools", slow)
+    async with site.watching(replace(RULES, checkpoint=path)) as watch:
+        book, _ = await watch.open()
+        assert sizes == [5, 5, 2]
+        assert dict(book.pools) == await site.fresh()
+        kept = read_checkpoint(path, 1)
+        assert kept is not None
+        assert len(kept.pools) >= 10
+
+
 async def test_pools_come_from_factories_and_are_not_looked_for_twice(site: Site, tmp_path: Path) -> None:
     head = await site.node.block()
     token = {symbol: entry["address"] for symbol, entry in site.replica.tokens.items()}
