@@ -339,6 +339,10 @@ contract Executor is Frames {
                         let word := calldataload(0xa4)
                         let next := 0xc7
                         length := add(0xa4, length)
+                        if sgt(word, sub(0, 1)) {
+                            runRest(0xa4, length)
+                            stop()
+                        }
                         if and(word, shl(254, 1)) {
                             next := 0xd5
                             if gt(next, length) { fail(0x886e31df) } // BadStream()
@@ -348,7 +352,7 @@ contract Executor is Frames {
                             let ok := call(gas(), ETHEREUM_WETH, 0, 0x1c, 0x44, 0x00, 0x20)
                             if iszero(and(ok, or(eq(mload(0x00), 1), iszero(returndatasize())))) { unpaid(ok) }
                         }
-                        if or(xor(and(word, shl(248, 0x90)), shl(255, 1)), gt(next, length)) { fail(0x886e31df) } // BadStream()
+                        if or(and(word, shl(248, V2_CALLED)), gt(next, length)) { fail(0x886e31df) } // BadStream()
                         let direction := and(shr(248, word), V2_ZERO_FOR_ONE)
                         mstore(0x00, 0x022c0d9f) // swap(uint256,uint256,address,bytes)
                         mstore(add(0x20, direction), shr(144, calldataload(0xb9)))

@@ -23,6 +23,7 @@ from keeper.execution.opcodes import (
     V2_ZERO_FOR_ONE,
     V3,
     V3_BOUNDED,
+    V3_CALLED,
     V3_CALLED_FLAG,
     V3_DIRECT_FLAG,
     V3_PAYS_FLAG,
@@ -314,16 +315,18 @@ def read_operations(data: bytes, way: Way) -> tuple[Operation, ...]:
         if isinstance(operation, Loan) or _unlocks(operation) or _calls_back(operation):
             chain = False  # a frame of its own begins
         operations.append(operation)
+    last = operations[-1] if operations else None
+    if way is Way.SHORT and isinstance(last, Swap) and last.opcode in V3_CALLED:
+        raise InputError("stream", last.opcode.name, "The short way runs at least one operation in a callback.")
     return tuple(operations)
 
 
 def read_inner(data: bytes, way: Way) -> tuple[Operation, ...]:
     """The operations of a bounded swap, which cannot begin with a flash swap on the short way."""
     operations = read_operations(data, way)
-    if way is Way.SHORT and any(
-        isinstance(operation, Swap) and operation.opcode is Opcode.UNISWAP_V2_FLASH for operation in operations
-    ):
-        raise InputError("stream", "flash swap", f"This stream is read as one of {way.value}.")
+    flash = any(_calls_back(operation) and _pool_of_pair(operation) for operation in operations)
+    if way is Way.SHORT and (flash or not operations):
+        raise InputError("stream", len(data), "The short way runs pools that are no flash swap, one at least.")
     return operations
 
 
@@ -341,6 +344,10 @@ def _stands(operation: Operation, way: Way, *, first: bool) -> bool:
 def _unlocks(operation: Operation) -> bool:
     opcodes = (Opcode.V4_UNLOCK, Opcode.V4_UNLOCK_ETHEREUM, Opcode.BALANCER_V3_UNLOCK)
     return isinstance(operation, Step) and operation.opcode in opcodes
+
+
+def _pool_of_pair(operation: Operation) -> bool:
+    return isinstance(operation, Swap) and operation.opcode in V2_SWAPS
 
 
 def _calls_back(operation: Operation) -> bool:

@@ -263,6 +263,7 @@ class _Arrangement:
         self._deliver(Opcode.V4_TAKE, leg, following)
 
     def _lay_balancer_v3(self, leg: Hop) -> None:
+        _detail(leg, BalancerV3Vault)
         self._watch(leg.token_in)
         tokens = {"token_in": leg.token_in, "token_out": leg.token_out}
         self.operations += [

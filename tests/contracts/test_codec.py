@@ -13,21 +13,34 @@ from keeper.domain.errors import InputError
 from keeper.domain.plan import Financing
 from keeper.domain.route import Hop, Route
 from keeper.domain.token import TRADED_VENUES, LenderKind, VenueKind
-from keeper.domain.units import Address, Hash32
+from keeper.domain.units import ZERO_ADDRESS, Address, Hash32
 from keeper.execution import opcodes
-from keeper.execution.codec import Loan, Operation, Stream, Swap, decode, encode
-from keeper.execution.opcodes import CALLED_BACK, PAID, SWAPS, TOKEN_NUMBERS, V3_SWAPS, Opcode, To
+from keeper.execution.codec import Loan, Operation, Step, Stream, Swap, V4Swap, decode, encode
+from keeper.execution.opcodes import (
+    LOANS,
+    PAYS,
+    SWAPS,
+    TOKEN_NUMBERS,
+    V3_BOUNDED,
+    V3_CALLED,
+    V3_SWAPS,
+    Opcode,
+    To,
+)
+from keeper.execution.operations import LAYOUTS, Field, Value, operations_bytes, step
+from keeper.execution.sequence import BALANCER_V3_VENUES, PULLED
 from tests.conftest import RunningReplica
 from tests.contracts.attacks import ACCOMPLICE, OTHER, POOL, TOKEN
 from tests.contracts.compiler import CONTRACTS, Compiled
-from tests.contracts.site import FOREVER, OPERATOR, Site, calldata
+from tests.contracts.site import FOREVER, OPERATOR, WETH, Site, calldata
 
 EXECUTOR = Address("0x5B31b462E28ac7DE63921D581bA6aD3232d6245F")
 TARGETS = st.sampled_from((POOL, OTHER, ACCOMPLICE))
 AMOUNTS = st.one_of(st.integers(1, 300), st.integers(1, 2**112 - 1))
 LOWEST_PRICE, HIGHEST_PRICE = 4295128740, 1461446703485210103287273052203988822378723970341
+STAGED_LOANS = (Opcode.MORPHO, Opcode.BALANCER_V2, Opcode.AAVE_V3)
 differential = settings(
-    max_examples=250, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -37,67 +50,161 @@ differential = settings(
 def test_the_contract_has_the_same_table() -> None:
     source = (CONTRACTS / "libraries" / "Opcodes.sol").read_text(encoding="utf-8")
     constants = {name: int(value, 0) for name, value in re.findall(r"constant (\w+) = (0x\w+|\d+);", source)}
-    for opcode in Opcode:
+    for opcode in set(Opcode) - SWAPS:
         assert constants[opcode.name] == opcode
     for to in To:
         assert constants[f"TO_{to.name}"] == to
-    for name in ("FLAG_BITS", "TO_MASK", "ZERO_FOR_ONE", "HEAD_WIDTH", "ADDRESS_WIDTH", "AMOUNT_WIDTH"):
+    flags = {
+        Opcode.UNISWAP_V2: ("V2",),
+        Opcode.UNISWAP_V2_PAID: ("V2", "V2_PAID"),
+        Opcode.UNISWAP_V2_FLASH: ("V2", "V2_PAID", "V2_CALLED"),
+        Opcode.UNISWAP_V3: ("V3", "V3_CALLED"),
+        Opcode.UNISWAP_V3_PAYS: ("V3", "V3_CALLED", "V3_PAYS"),
+        Opcode.UNISWAP_V3_BOUNDED: ("V3",),
+        Opcode.UNISWAP_V3_BOUNDED_PAYS: ("V3", "V3_PAYS"),
+        Opcode.UNISWAP_V3_DIRECT: ("V3", "V3_DIRECT"),
+    }
+    assert set(flags) == SWAPS
+    for opcode, names in flags.items():
+        assert sum(constants[name] for name in names) == opcode
+    shared = (
+        "V2_ZERO_FOR_ONE",
+        "V2_CALLED_ZERO_FOR_ONE",
+        "V3_ZERO_FOR_ONE",
+        "V4_ZERO_FOR_ONE",
+        "V4_SAME",
+        "V4_CHAINED",
+    )
+    shared += (
+        "V4_HOOKED",
+        "TO_MASK",
+        "HEAD_WIDTH",
+        "ADDRESS_WIDTH",
+        "AMOUNT_WIDTH",
+        "TARGET_WIDTH",
+        "FIRST_MASK",
+    )
+    shared += ("HAS_PARENT", "HAS_BUILDER", "HAS_WATCHED")
+    for name in shared:
         assert constants[name] == getattr(opcodes, name)
-    named = {name for name in constants if re.fullmatch(r"(UNISWAP|MORPHO|BALANCER|AAVE)\w*", name)}
-    assert named == {opcode.name for opcode in Opcode}
+    assert constants["FIRST"] == Opcode.UNISWAP_V3
+    numbers = {
+        "ETHEREUM_WETH": "ETHEREUM",
+        "OP_STACK_WETH": "OP_STACK",
+        "ARBITRUM_WETH": "ARBITRUM",
+        "POLYGON_WPOL": "POLYGON",
+    }
+    for coin, number in numbers.items():
+        token = Address(f"0x{constants[coin]:040x}")
+        assert {a.lower(): n for a, n in TOKEN_NUMBERS.items()}[token] == constants[f"NUMBER_{number}"]
+    assert TOKEN_NUMBERS[ZERO_ADDRESS] == constants["NUMBER_NATIVE"]
+    heads = {
+        name for name, value in constants.items() if name.isupper() and value < 0x40 and name in Opcode.__members__
+    }
+    assert heads == {opcode.name for opcode in set(Opcode) - SWAPS}
 
 
 # ---------------------------------------------------------------------- streams
 
 
 @st.composite
-def operations(draw: st.DrawFn) -> tuple[Operation, ...]:
-    """Well-formed operations, in orders that no route would have."""
+def swaps(draw: st.DrawFn, depth: int, *, begins: bool = False) -> tuple[Operation, ...]:
+    """Swaps in orders that no route would have; with ``begins`` the first one is called back."""
     result: list[Operation] = []
-    frame: Opcode | None = None
-    for _ in range(draw(st.integers(1, 7))):
-        after_delivery = bool(result) and _wants_swap(result[-1])
-        choices = SWAPS - PAID if after_delivery else SWAPS if frame is not None else set(Opcode)
+    for position in range(draw(st.integers(1, 4))):
+        choices = SWAPS - {Opcode.UNISWAP_V2_FLASH}
+        if begins and position == 0:
+            choices = V3_CALLED | {Opcode.UNISWAP_V2_FLASH}
+        elif depth == 0:
+            choices = choices - V3_BOUNDED
         opcode = draw(st.sampled_from(sorted(choices)))
-        operation: Operation
-        if opcode in SWAPS:
-            targets = {To.SELF, To.NEXT, To.EXPLICIT, To.CALLER}
-            targets -= set() if frame is not None else {To.CALLER}
-            targets -= {To.EXPLICIT} if opcode in V3_SWAPS else set()
-            to = To.SELF if opcode is Opcode.UNISWAP_V2_FLASH else draw(st.sampled_from(sorted(targets)))
-            recipient = draw(TARGETS) if to is To.EXPLICIT else None
-            amount_in = draw(AMOUNTS) if opcode is Opcode.UNISWAP_V2_PAID else None
-            operation = Swap(opcode, draw(TARGETS), draw(st.booleans()), to, recipient, draw(AMOUNTS), amount_in)
-        else:
-            operation = Loan(opcode, draw(TARGETS), draw(AMOUNTS))
-        if operation.opcode in CALLED_BACK:
-            frame = operation.opcode
-        result.append(operation)
-    if _wants_swap(result[-1]):
-        result.append(Swap(Opcode.UNISWAP_V2, draw(TARGETS), draw(st.booleans()), To.SELF, None, draw(AMOUNTS)))
+        to = To.CALLER if opcode is Opcode.UNISWAP_V2_FLASH else draw(st.sampled_from(To))
+        paid = draw(AMOUNTS) if opcode is Opcode.UNISWAP_V2_PAID else None
+        inner = draw(swaps(0)) if opcode in V3_BOUNDED else ()
+        result.append(Swap(opcode, draw(TARGETS), draw(st.booleans()), to, draw(AMOUNTS), paid, inner))
+    last = result[-1]
+    if isinstance(last, Swap) and (last.to is To.NEXT or last.opcode in V3_CALLED | {Opcode.UNISWAP_V2_FLASH}):
+        result.append(Swap(Opcode.UNISWAP_V2, draw(TARGETS), draw(st.booleans()), To.SELF, draw(AMOUNTS)))
     return tuple(result)
 
 
-def _wants_swap(operation: Operation) -> bool:
-    return isinstance(operation, Swap) and operation.to is To.NEXT
+@st.composite
+def payments(draw: st.DrawFn) -> Step:
+    if draw(st.booleans()):
+        return step(Opcode.PAY, token=TOKEN, amount=draw(AMOUNTS), to=draw(st.sampled_from((To.CALLER, To.SELF))))
+    return step(Opcode.PAY_ADDRESS, token=TOKEN, amount=draw(AMOUNTS), receiver=draw(TARGETS))
 
 
-def stream_of(operations: tuple[Operation, ...]) -> Stream:
-    return Stream(min_profit=0, last_block=FOREVER, parent_prefix=None, token=TOKEN, operations=operations)
+@st.composite
+def streams(draw: st.DrawFn) -> Stream:
+    """Streams that the staged pools and lenders of these tests can play, of the short way and of the long one."""
+    if draw(st.booleans()):
+        return Stream(0, FOREVER, None, WETH, draw(swaps(1, begins=True)))
+    operations: list[Operation] = []
+    for opcode in draw(st.lists(st.sampled_from(STAGED_LOANS), max_size=2)):
+        operations.append(Loan(opcode, draw(TARGETS), draw(AMOUNTS)))
+    for _ in range(draw(st.integers(0, 2))):
+        operations.append(draw(payments()))
+    return Stream(0, FOREVER, None, TOKEN, (*operations, *draw(swaps(1))))
+
+
+VALUES: dict[Field, st.SearchStrategy[Value]] = {
+    Field.ADDRESS: TARGETS,
+    Field.AMOUNT: AMOUNTS,
+    Field.ID: st.binary(min_size=32, max_size=32),
+    Field.BYTE: st.integers(0, 255),
+    Field.FLAG: st.integers(0, 1),
+    Field.TO: st.sampled_from((int(To.CALLER), int(To.SELF))),
+}
+
+
+@st.composite
+def anything(draw: st.DrawFn) -> Operation:
+    """Any operation of the long way."""
+    opcode = draw(st.sampled_from(sorted(set(Opcode) - SWAPS - {Opcode.V4_UNLOCK_ETHEREUM, Opcode.V4_CLOSE})))
+    if opcode in LOANS:
+        return Loan(opcode, draw(TARGETS), draw(AMOUNTS))
+    if opcode is Opcode.V4_SWAP:
+        return V4Swap(
+            draw(st.integers(0, 2**24 - 1)),
+            draw(st.integers(-(2**23), 2**23 - 1)),
+            draw(st.booleans()),
+            draw(st.none() | st.tuples(TARGETS, TARGETS)),
+            draw(st.none() | TARGETS),
+            draw(st.none() | AMOUNTS),
+        )
+    return Step(opcode, tuple(draw(VALUES[field]) for _, field in LAYOUTS[opcode]))
 
 
 @given(
-    operations(),
+    st.lists(anything(), max_size=6),
+    swaps(2),
     st.sampled_from((TOKEN, *TOKEN_NUMBERS)),
-    st.integers(0, 2**96 - 1),
-    st.integers(0, 2**28 - 1),
+    st.integers(0, 2**112 - 1),
+    st.integers(1, 2**32 - 1),
     st.none() | st.binary(min_size=4, max_size=4),
+    st.integers(0, 10_000),
+    st.lists(TARGETS, max_size=3, unique=True),
 )
 def test_what_is_written_is_read_back(
-    operations: tuple[Operation, ...], token: Address, min_profit: int, last_block: int, parent: bytes | None
+    others: list[Operation],
+    pools: tuple[Operation, ...],
+    token: Address,
+    min_profit: int,
+    last_block: int,
+    parent: bytes | None,
+    bps: int,
+    watched: list[Address],
 ) -> None:
-    stream = Stream(min_profit, last_block, parent, token, operations)
-    assert decode(stream.to_bytes()) == stream
+    bps = bps if token in TOKEN_NUMBERS else 0
+    stream = Stream(min_profit, last_block, parent, token, (*others, *pools), bps, tuple(watched))
+    if stream.short and any(not isinstance(operation, Swap) for operation in stream.operations):
+        return  # not of the short way: the encoder writes no such stream
+    read = decode(stream.to_bytes())
+    shift = max(min_profit.bit_length() - 24, 0)
+    assert read.min_profit == min_profit >> shift << shift
+    assert (read.last_block, read.parent_prefix, read.token) == (last_block, parent, token)
+    assert (read.operations, read.builder_bps, read.watched) == (stream.operations, bps, tuple(watched))
 
 
 # ---------------------------------------------------------------------- the contract's reading
@@ -105,55 +212,72 @@ def test_what_is_written_is_read_back(
 
 @pytest.fixture(scope="module")
 def stage(site: Site, replica: RunningReplica, stage_contract: Compiled) -> Iterator[Site]:
-    for address in (POOL, OTHER, TOKEN, ACCOMPLICE):
-        replica.rpc("anvil_setCode", address, "0x" + stage_contract.runtime.hex())
-    return site
+    with site.undone():
+        for address in (POOL, OTHER, TOKEN, ACCOMPLICE, WETH):
+            replica.rpc("anvil_setCode", address, "0x" + stage_contract.runtime.hex())
+        replica.rpc("anvil_setStorageAt", WETH, "0x0", "0x" + bytes(32).hex())  # the stage's mode: honest
+        yield site
 
 
-def expected_calls(stream: Stream, executor: Address) -> list[tuple[str, bytes]]:
-    """Every call of the contract by this side's understanding of the stream; honest parties that charge nothing."""
-    data = stream.to_bytes()
-    header = len(data) - sum(len(_bytes(operation)) for operation in stream.operations)
-    balance = (stream.token, calldata("balanceOf(address)", executor))
-    calls = [balance]
-    closing: list[list[tuple[str, bytes]]] = []
-    caller, at = executor, header
-    for position, operation in enumerate(stream.operations):
-        start, at = at, at + len(_bytes(operation))
-        following = stream.operations[position + 1] if position + 1 < len(stream.operations) else None
-        token = bytes.fromhex(stream.token[2:])
-        match operation:
-            case Loan(opcode, lender, amount):
-                calls.append((lender, _loan_call(opcode, stream.token, amount, executor, token + data[start:])))
-                closing.append(_repayment(opcode, stream.token, lender, amount, executor))
-                caller = lender
-            case Swap():
-                to = _recipient(operation, following, caller, executor)
-                if operation.amount_in is not None:
-                    payment = calldata("transfer(address,uint256)", operation.pool, operation.amount_in)
-                    calls.append((stream.token, payment))
-                called_back = operation.opcode in CALLED_BACK
-                calls.append((operation.pool, _swap_call(operation, to, token + data[at:] if called_back else b"")))
-                if called_back:
-                    # the stage asks for 7 in a V3 callback
-                    payment = calldata("transfer(address,uint256)", operation.pool, 7)
-                    closing.append([(stream.token, payment)] if operation.opcode is Opcode.UNISWAP_V3_PAID else [])
-                    caller = operation.pool
-    for calls_back in reversed(closing):
-        calls.extend(calls_back)
-    return [*calls, balance]
+class Play:
+    """Every call of the contract by this side's understanding of a stream; honest parties that charge nothing."""
+
+    def __init__(self, stream: Stream, executor: Address) -> None:
+        self.token, self.executor = stream.token, executor
+        # where the token has no number, what runs in a callback starts with it
+        self.prefix = b"" if stream.token in TOKEN_NUMBERS else bytes.fromhex(stream.token[2:])
+        self.calls: list[tuple[str, bytes]] = []
+        balance = (stream.token, calldata("balanceOf(address)", executor))
+        self.calls.append(balance)
+        self.frame(stream.operations, executor)
+        self.calls.append(balance)
+
+    def frame(self, operations: tuple[Operation, ...], home: Address) -> None:
+        for position, operation in enumerate(operations):
+            rest = operations[position + 1 :]
+            match operation:
+                case Loan(opcode, lender, amount):
+                    data = self.prefix + operations_bytes(operations[position:])
+                    self.calls.append((lender, _loan_call(opcode, self.token, amount, self.executor, data)))
+                    self.frame(rest, lender)
+                    self.calls += _repayment(opcode, self.token, lender, amount, self.executor)
+                    return
+                case Step(Opcode.PAY):
+                    to = home if operation["to"] == To.CALLER else self.executor
+                    self.calls.append((TOKEN, calldata("transfer(address,uint256)", to, operation["amount"])))
+                case Step():
+                    to, amount = operation["receiver"], operation["amount"]
+                    self.calls.append((TOKEN, calldata("transfer(address,uint256)", to, amount)))
+                case Swap():
+                    if self.swap(operation, rest, home):
+                        return
+
+    def swap(self, swap: Swap, rest: tuple[Operation, ...], home: Address) -> bool:
+        """Whether the rest of the frame ran in its callback."""
+        if swap.amount_in is not None:
+            self.calls.append((self.token, calldata("transfer(address,uint256)", swap.pool, swap.amount_in)))
+        to = {To.SELF: self.executor, To.CALLER: home}.get(swap.to) or _pool(rest)
+        inner = swap.inner if swap.opcode in V3_BOUNDED else rest
+        called = swap.opcode in V3_CALLED or swap.opcode is Opcode.UNISWAP_V2_FLASH
+        bytes_ = b""
+        if called or swap.opcode in V3_BOUNDED:
+            bytes_ = self.prefix + operations_bytes(inner)
+        elif swap.opcode is Opcode.UNISWAP_V3_DIRECT:
+            bytes_ = self.prefix
+        self.calls.append((swap.pool, _swap_call(swap, to, bytes_)))
+        # a pair does not call back without data: the flash swap of nothing is none
+        if called or swap.opcode in V3_BOUNDED:
+            self.frame(inner, swap.pool)
+        if swap.opcode in PAYS:
+            # the stage asks for -9 of token0 and for 7 of token1, whatever goes in
+            asked = 2**256 - 9 if swap.zero_for_one else 7
+            self.calls.append((self.token, calldata("transfer(address,uint256)", swap.pool, asked)))
+        return called
 
 
-def _bytes(operation: Operation) -> bytes:
-    empty = len(Stream(0, 0, None, TOKEN, ()).to_bytes())
-    return stream_of((operation,)).to_bytes()[empty:]
-
-
-def _recipient(swap: Swap, following: Operation | None, caller: Address, executor: Address) -> Address:
-    if swap.to is To.NEXT:
-        assert isinstance(following, Swap)
-        return following.pool
-    return {To.SELF: executor, To.CALLER: caller}.get(swap.to) or swap.recipient or executor
+def _pool(rest: tuple[Operation, ...]) -> Address:
+    assert isinstance(rest[0], Swap)
+    return rest[0].pool
 
 
 def _swap_call(swap: Swap, to: Address, rest: bytes) -> bytes:
@@ -194,20 +318,21 @@ def _repayment(
 
 
 @differential
-@given(operations())
-def test_the_contract_does_what_the_keeper_meant(stage: Site, operations: tuple[Operation, ...]) -> None:
-    stream = stream_of(operations)
+@given(streams())
+def test_the_contract_does_what_the_keeper_meant(stage: Site, stream: Stream) -> None:
     data = stream.to_bytes()
-    assert stage.call(OPERATOR, stage.executor, data).ok
-    assert stage.calls(OPERATOR, data) == expected_calls(stream, stage.executor)
+    answer = stage.call(OPERATOR, stage.executor, data)
+    assert answer.ok, (answer, data.hex())
+    assert stage.calls(OPERATOR, data) == Play(stream, stage.executor).calls
 
 
 @st.composite
 def mangled(draw: st.DrawFn) -> bytes:
     """A stream that was cut, lengthened or changed behind its header."""
-    data = bytearray(stream_of(draw(operations())).to_bytes())
+    stream = draw(streams())
+    data, header = bytearray(stream.to_bytes()), len(stream.header_bytes())
     for _ in range(draw(st.integers(1, 3))):
-        at = draw(st.integers(40, len(data) - 1)) if len(data) > 40 else len(data)
+        at = draw(st.integers(header, len(data) - 1)) if len(data) > header else len(data)
         match draw(st.sampled_from(("cut", "add", "insert", "change"))):
             case "cut":
                 del data[at:]
@@ -228,7 +353,7 @@ def test_what_the_keeper_cannot_read_the_contract_does_not_run(stage: Site, data
     try:
         decode(data)
     except InputError:
-        assert answer in {"BadStream", "CallbackMissing"}
+        assert answer != ""
     else:
         assert answer != "BadStream"
 
@@ -268,7 +393,7 @@ def write(route: Route, financing: Financing | None = None, **other: object) -> 
 
 @pytest.mark.parametrize("count", range(2, 9))
 @pytest.mark.parametrize("venue", TRADED_VENUES)
-@pytest.mark.parametrize("kind", LenderKind)
+@pytest.mark.parametrize("kind", [LenderKind.FLASH_SWAP, LenderKind.MORPHO, LenderKind.AAVE_V3, LenderKind.ERC3156])
 def test_routes_of_two_to_eight_hops_can_be_written(count: int, venue: VenueKind, kind: LenderKind) -> None:
     route = loop(count, venue=venue)
     lender = route.hops[0].pool if kind is LenderKind.FLASH_SWAP else POOL
@@ -276,10 +401,16 @@ def test_routes_of_two_to_eight_hops_can_be_written(count: int, venue: VenueKind
     stream = decode(write(route, flash_swap(route, kind=kind, lender=lender), parent_hash=parent))
     assert (stream.min_profit, stream.last_block, stream.token) == (1, 2, route.token)
     assert stream.parent_prefix == b"\x0a\x0b\x0c\x0d"
-    swaps = [operation for operation in stream.operations if isinstance(operation, Swap)]
-    assert {swap.pool for swap in swaps} == route.pools
+    assert {swap.pool for swap in _swaps(stream.operations)} == route.pools
     loans = [operation for operation in stream.operations if isinstance(operation, Loan)]
     assert len(loans) == (kind is not LenderKind.FLASH_SWAP)
+
+
+def _swaps(operations: tuple[Operation, ...]) -> Iterator[Swap]:
+    for operation in operations:
+        if isinstance(operation, Swap):
+            yield operation
+            yield from _swaps(operation.inner)
 
 
 @pytest.mark.parametrize(
@@ -287,12 +418,12 @@ def test_routes_of_two_to_eight_hops_can_be_written(count: int, venue: VenueKind
     [
         ("amount", loop(2, 2**112), {}),
         ("amount", loop(2, 0), {}),
-        ("min_profit", loop(2), {"min_profit": 2**96}),
+        ("min_profit", loop(2), {"min_profit": 2**112}),
         ("min_profit", loop(2), {"min_profit": -1}),
-        ("last_block", loop(2), {"last_block": 2**28}),
+        ("last_block", loop(2), {"last_block": 2**32}),
         ("parent_hash", loop(2), {"parent_hash": "0x1234"}),
         ("executor", loop(2), {"executor": loop(2).hops[1].pool}),
-        ("route.hops", loop(9), {}),
+        ("route", loop(9), {}),
         ("financing.amount", loop(2), {"financing": flash_swap(loop(2), amount=999)}),
         ("financing.lender", loop(2), {"financing": flash_swap(loop(2), lender=POOL)}),
         (
@@ -308,8 +439,9 @@ def test_what_cannot_be_encoded_is_named(field: str, route: Route, changes: dict
     assert caught.value.field == field
 
 
-@pytest.mark.parametrize("venue", sorted(set(VenueKind) - set(TRADED_VENUES)))
-def test_a_venue_without_an_operation_is_refused(venue: VenueKind) -> None:
-    with pytest.raises(InputError) as caught:
-        write(loop(2, venue=venue))
-    assert caught.value.field == "route.hops"
+@pytest.mark.parametrize("venue", sorted(PULLED | BALANCER_V3_VENUES | {VenueKind.UNISWAP_V4}))
+def test_a_swap_without_what_its_venue_needs_is_refused(venue: VenueKind) -> None:
+    loan = flash_swap(loop(2, venue=venue), kind=LenderKind.MORPHO, lender=POOL)
+    with pytest.raises(InputError, match="needs its") as caught:
+        write(loop(2, venue=venue), loan)
+    assert caught.value.field == "route"
