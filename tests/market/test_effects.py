@@ -18,8 +18,10 @@ from keeper.market.loader import load_pools
 from keeper.market.node import Node
 from keeper.market.routers import Decoder, mainnet
 from keeper.market.specs import PoolSpec, read_pool_specs
-from keeper.market.venues import Pool, SolidlyStablePool, SolidlyVolatilePool
+from keeper.market.venues import Pool, SolidlyStablePool, SolidlyVolatilePool, UniswapV3Pool
+from keeper.market.venues.tick_math import get_sqrt_ratio_at_tick, get_tick_at_sqrt_ratio
 from keeper.replica import addresses
+from keeper.replica.abi import call_data
 from tests.conftest import RunningReplica
 from tests.feeds.router_calls import KINDS, NEVER, Draw, RouterCall
 from tests.market.chain import v3_pool
@@ -196,3 +198,36 @@ def test_a_way_through_all_ticks_is_cut_short() -> None:
     assert "more gas" in str(effect.reason)
     near = apply_swaps({pool.key: pool}, (replace(swap, amount=10**6),))
     assert near.reason is None
+
+
+def test_the_tick_after_a_swap_that_ends_at_a_tick_is_the_contracts(site: Site) -> None:
+    """At a tick's very price ``slot0`` names the tick below after a swap down, and a swap too small leaves it so."""
+    types = "((address,address,uint24,address,uint256,uint256,uint160))"
+    edges = 0
+    for spec in [spec for spec in site.specs if spec.venue is VenueKind.UNISWAP_V3][:6]:
+        for down in (True, False):
+            pool = site.pools[spec.key]
+            assert isinstance(pool, UniswapV3Pool)
+            ticks = [tick for tick in pool.tick_indices if (tick < pool.tick if down else tick > pool.tick)]
+            edge = max(ticks) if down else min(ticks)
+            tokens = (pool.token0, pool.token1) if down else (pool.token1, pool.token0)
+            # past the edge's price by nothing, then a unit that the fee takes whole, then as little the other way
+            for order in (
+                (*tokens, pool.fee_pips, TRADER, 2**100, 0, get_sqrt_ratio_at_tick(edge)),
+                (*tokens, pool.fee_pips, TRADER, 1, 0, 0),
+                (*tokens[::-1], pool.fee_pips, TRADER, 1, 0, 0),
+            ):
+                call = RouterCall(
+                    "edge", addresses.SWAP_ROUTER_02.address, call_data(f"exactInputSingle{types}", order)
+                )
+                effect = predict(site, call)
+                assert effect.reason is None
+                if effect.fills[0].amount_in > site.chain.balance(order[0], TRADER):
+                    continue
+                assert site.send(call)
+                assert site.read([spec]) == {spec.key: effect.pools[spec.key]}
+                site.pools.update(effect.pools)
+                after = effect.pools[spec.key]
+                assert isinstance(after, UniswapV3Pool)
+                edges += after.tick != get_tick_at_sqrt_ratio(after.sqrt_price_x96)
+    assert edges >= 4
