@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from benchmarks.joint import run_joint
 from benchmarks.search_auction import AUCTIONS, load_auction, search_auction
 from benchmarks.search_cycles import measure_cycles
 from benchmarks.search_market import SyntheticMarket, next_block, synthetic_market
@@ -26,21 +27,20 @@ from benchmarks.search_peers import bellman_ford_finder, bellman_ford_of_edges, 
 from benchmarks.search_report import summary, tables
 from benchmarks.search_roofline import measure_roofline
 from benchmarks.search_samples import ALL_SIZES, CHANGES, LARGEST_WITH_PEERS, Results, Samples
+from keeper.discovery.search.arrays import FloatArray, IntArray
 from keeper.discovery.search.best_loops import MAX_HOPS, best_loops
 from keeper.discovery.search.engine import LoopSearch
 from keeper.discovery.search.loop_filter import LoopFilter
-from keeper.discovery.search.ranges import FloatArray
-from keeper.discovery.search.tables import IntArray
 from keeper.domain.units import Address
 from keeper.market.venues.base import Pool
 
-ROUTES = 64
+LOOPS = 64
 BLOCKS = 60
 PEER_BLOCKS = 8
 """Blocks on which the peers run; they take long."""
 RATE_ERROR = 1e-12
 """Two sums of the same logarithms in different order differ by less."""
-PARTS = ("markets", "cycles", "auction")
+PARTS = ("cycles", "markets", "joint", "auction")
 WIDTH = 120
 """Columns of the tables where they go to a file."""
 
@@ -62,8 +62,7 @@ def measure(size: int, blocks: int, say: Callable[[str], None]) -> Samples:
         for block in range(-3, blocks):
             changed = next_block(market, rng, CHANGES)
             if block == 0:
-                samples.seconds = {"build": samples.seconds["build"]}
-                samples.routes.clear()
+                samples.forget("build")
             _run_block(samples, search, pools, changed, allow)
             if 0 <= block < PEER_BLOCKS and size <= LARGEST_WITH_PEERS:
                 say(f"{size:,} pools: peers, block {block + 1} of {PEER_BLOCKS}")
@@ -84,10 +83,10 @@ def _run_block(
     addresses = list(changed)
     samples.time("update", lambda: search.update(pools, addresses))
     samples.time("detect", lambda: search.detect(addresses, allow=allow))
-    routes = samples.time("find", lambda: search.find(addresses, allow=allow, limit=ROUTES))
-    samples.routes.append(len(routes))
-    for name, second in (("update + detect", "detect"), ("pipeline", "find")):
-        samples.seconds.setdefault(name, []).append(samples.seconds["update"][-1] + samples.seconds[second][-1])
+    loops = samples.time("rank", lambda: search.rank(addresses, allow=allow, limit=LOOPS))
+    samples.loops.append(len(loops))
+    samples.add("update + detect", "update", "detect")
+    samples.add("pipeline", "update", "rank")
 
 
 def _run_peers(samples: Samples, search: LoopSearch, changed: list[Address], anchor: Address) -> None:
@@ -170,8 +169,8 @@ def main(arguments: list[str] | None = None) -> int:
         nargs="+",
         default=list(PARTS),
         choices=PARTS,
-        help="what to measure: markets (the search and its peers), cycles (the same loops given to degenbot),\n"
-        "auction (a recorded one); all unless told",
+        help="what to measure: cycles (the same loops given to degenbot), markets (the search and its peers on\n"
+        "a graph), joint (one bundle of many loops, and Clarabel), auction (a recorded one); all unless told",
     )
     options = parser.parse_args(arguments)
     if options.blocks < PEER_BLOCKS:
@@ -190,6 +189,9 @@ def main(arguments: list[str] | None = None) -> int:
         results.reasons.update(reasons)
     if "markets" in options.parts:
         results.markets = [measure(size, options.blocks, say) for size in sizes]
+    if "joint" in options.parts:
+        results.joint = run_joint(sizes, console=console)
+        results.reasons.update(results.joint["joint_reasons"])
     if "auction" in options.parts:
         measure_auction(results, say)
     for table in tables(results):

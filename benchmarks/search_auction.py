@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from keeper.discovery.search.engine import LoopSearch
-from keeper.discovery.search.loop_filter import LoopFilter
+from keeper.discovery.search.loop_filter import HOP_COUNTS, LoopFilter
 from keeper.domain.route import Route
 from keeper.domain.token import TRADED_VENUES
 from keeper.domain.units import Address, Hash32, to_address
@@ -25,7 +25,7 @@ from keeper.market.venues.balancer_v2 import VAULT
 from keeper.market.venues.balancer_v2_stable import BalancerV2StablePool
 from keeper.market.venues.balancer_v2_weighted import BalancerV2WeightedPool
 from keeper.market.venues.base import Pool
-from keeper.market.venues.multi import MultiTokenPool
+from keeper.market.venues.multi import MultiTokenPool, pairs_of
 from keeper.market.venues.uniswap_v2 import UniswapV2Pool
 from keeper.market.venues.uniswap_v3 import UniswapV3Pool
 
@@ -67,7 +67,7 @@ class AuctionResult:
 
     Attributes:
         pools: that the search took, and how many there are.
-        routes: proven loops of two to four hops, before gas.
+        routes: proven loops of two to four hops, before gas; of each number of hops the best `ROUTES`.
         gross, net: of the best of them, wei; ``net`` is None when there is no loop.
         sent: loops that earn more than their gas.
         seconds: building the tables, and searching all loops.
@@ -103,12 +103,15 @@ def load_auction(path: Path) -> Auction:
 def search_auction(auction: Auction) -> AuctionResult:
     """All loops of two to four hops through the pools that the search takes, with profit in any token with a price."""
     pools = {address: pool for address, pool in auction.pools.items() if pool.venue in TRADED_VENUES}
-    tokens = Counter(token for pool in pools.values() for token in (pool.token0, pool.token1))
+    pairs = [pair for pool in pools.values() for pair in pairs_of(pool)]
+    tokens = Counter(token for pair in pairs for token in (pair.token0, pair.token1))
     priced = sorted((token for token in tokens if token in auction.price), key=lambda token: -tokens[token])
     start = time.perf_counter()
     search = LoopSearch(pools, [auction.weth, *priced], enumerated_steps=ALL_STEPS)
     built = time.perf_counter()
-    routes = search.find(pools, allow=LoopFilter(), limit=ROUTES)
+    # one number of hops after the other: the bounds of a search are for each, and loops of four are many
+    found = [search.find(pools, allow=LoopFilter(frozenset({hops})), limit=ROUTES) for hops in sorted(HOP_COUNTS)]
+    routes = [route for some in found for route in some]
     done = time.perf_counter()
     worth = {id(route): auction.net(route) for route in routes}
     valued = [(worth[id(route)], route) for route in routes if worth[id(route)] is not None]
@@ -126,15 +129,13 @@ def search_auction(auction: Auction) -> AuctionResult:
 def _implied(pools: Iterable[Pool | MultiTokenPool], price: Mapping[Address, float]) -> dict[Address, float]:
     """Prices of tokens that the file gives none for, from the pool in which most stands against a token with one."""
     deepest: dict[Address, tuple[float, float]] = {}
-    for pool in pools:
-        if isinstance(pool, MultiTokenPool):
-            continue
-        for token, other in ((pool.token0, pool.token1), (pool.token1, pool.token0)):
+    for pair in (pair for pool in pools for pair in pairs_of(pool)):
+        for token, other in ((pair.token0, pair.token1), (pair.token1, pair.token0)):
             if token in price or other not in price:
                 continue
-            depth = pool.spot_liquidity(other) * price[other]
+            depth = pair.spot_liquidity(other) * price[other]
             if depth > deepest.get(token, (0.0, 0.0))[0]:
-                deepest[token] = depth, float(pool.marginal_price(token)) * price[other]
+                deepest[token] = depth, float(pair.marginal_price(token)) * price[other]
     return {token: implied for token, (_, implied) in deepest.items()}
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import rustworkx
 from numpy.typing import NDArray
 
+from keeper.discovery.search.arrays import Graph
 from keeper.discovery.search.compiled import lean_kernel
-from keeper.discovery.search.tables import Graph
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int32]

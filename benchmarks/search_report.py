@@ -13,7 +13,7 @@ from rich.table import Table
 from benchmarks.search_cycles import CYCLES
 from benchmarks.search_samples import ALL_SIZES, CHANGES, LARGEST_WITH_PEERS, Results, Samples
 
-NO_JOINT = "not measured: the search has no joint solve"
+NO_JOINT = "not measured: the joint solve was not asked for"
 JOINT_KEYS = ("vs_clarabel", "joint_p50_ms", "captured_median", "captured_p5")
 PEERS = {
     "vs_rustworkx_100k": "rustworkx",
@@ -28,7 +28,7 @@ DEGENBOT = {
     "vs_degenbot_rust_bulk": ("degenbot_rust", "bulk", "exact"),
 }
 """By key, the peer, how it was used, and which of our two times it is compared with."""
-STAGES = ("update", "detect", "update + detect", "find", "pipeline")
+STAGES = ("update", "detect", "update + detect", "rank", "pipeline")
 ETHER = 1e18
 
 
@@ -52,7 +52,12 @@ def summary(results: Results) -> dict[str, Any]:
         if largest is None:
             reasons[key] = f"not measured: {LARGEST_WITH_PEERS:,} pools were not among the sizes"
     for key in JOINT_KEYS:
-        numbers[key], reasons[key] = None, NO_JOINT
+        numbers[key] = results.joint[key] if results.joint else None
+        if numbers[key] is None:
+            reasons[key] = results.reasons.get(key, NO_JOINT)
+    if results.joint:
+        by_pools = results.joint["joint_p50_ms"]
+        numbers["joint_p50_ms"] = {label(size): by_pools.get(str(size)) for size in ALL_SIZES}
     for key, stage in (("pipeline", "pipeline"), ("update_detect", "update + detect")):
         for percentile in (50, 99):
             numbers[f"{key}_p{percentile}_ms"] = {
@@ -86,6 +91,8 @@ def tables(results: Results) -> list[Table]:
         made += [_own(results.markets), *_peers(results.markets)]
     if results.cycles:
         made.append(_cycles(results))
+    if results.joint is not None:
+        made.append(_joint_table(results.joint))
     if results.auction is not None:
         made.append(_auction_table(results))
     return made
@@ -101,7 +108,7 @@ def _own(markets: list[Samples]) -> Table:
     for stage in STAGES:
         table.add_row(stage, *(f"{samples.ms(stage):.3f} ({samples.ms(stage, 99):.3f})" for samples in markets))
     table.add_row("build", *(f"{samples.ms('build'):.0f}" for samples in markets))
-    table.add_row("routes proven", *(f"{np.median(samples.routes):.0f}" for samples in markets))
+    table.add_row("loops proven", *(f"{np.median(samples.loops):.0f}" for samples in markets))
     return table
 
 
@@ -109,7 +116,7 @@ def _peers(markets: list[Samples]) -> list[Table]:
     markets = [samples for samples in markets if samples.edges]
     if not markets:
         return []
-    table = Table(title="Peers, median in milliseconds (times of update + detect)")
+    table = Table(title="Peers, median in milliseconds (times the processor's work for update + detect)")
     _columns(table, (f"{samples.size:,} pools" for samples in markets))
     for peer in PEERS.values():
         table.add_row(peer, *(f"{samples.ms(peer):.3f} ({samples.peer_ratio(peer):.1f}x)" for samples in markets))
@@ -139,6 +146,21 @@ def _cycles(results: Results) -> Table:
                 for result in shapes
             )
             table.add_row(name.replace("_", " "), *cells)
+    return table
+
+
+def _joint_table(joint: dict[str, Any]) -> Table:
+    table = Table(title="One bundle of many loops, net of gas; over all sizes and gas prices")
+    _columns(table, ("",))
+    for size, milliseconds in joint["joint_p50_ms"].items():
+        table.add_row(f"median at {int(size):,} pools, ms", f"{milliseconds:.2f}")
+    for name, key in (
+        ("share of the proven bound, median", "captured_median"),
+        ("share of the proven bound, 5th percentile", "captured_p5"),
+        ("times faster than Clarabel", "vs_clarabel"),
+        ("times Clarabel's profit", "vs_clarabel_profit"),
+    ):
+        table.add_row(name, "" if joint[key] is None else f"{joint[key]:,}")
     return table
 
 

@@ -17,10 +17,9 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
+from keeper.discovery.search.arrays import FloatArray, IntArray
 from keeper.discovery.search.engine import LoopSearch
 from keeper.discovery.search.kernels import NO_RANK, enumerate_loops
-from keeper.discovery.search.ranges import FloatArray
-from keeper.discovery.search.tables import IntArray
 
 STORED_LOOPS = 2_000_000
 REPEATS = 9

@@ -12,7 +12,7 @@ from benchmarks.peers.environment import interpreters, python_of_peer
 from benchmarks.search_cycles import SHAPES, ShapeResult, make_cycles
 from benchmarks.search_market import next_block, synthetic_market
 from benchmarks.search_peers import bellman_ford_finder, bellman_ford_of_edges, exhaustive
-from benchmarks.search_report import DEGENBOT, PEERS, summary, tables
+from benchmarks.search_report import DEGENBOT, JOINT_KEYS, PEERS, summary, tables
 from benchmarks.search_samples import Results
 from keeper.discovery.search.engine import LoopSearch
 from keeper.discovery.search.integer import prove
@@ -22,7 +22,7 @@ from keeper.domain.route import Route
 
 def test_what_was_not_measured_is_null_and_says_why() -> None:
     numbers = summary(Results(reasons={"degenbot_python": "no Python of 3.12 or later runs here"}))
-    for key in (*DEGENBOT, *PEERS, "gather_fraction", "auction"):
+    for key in (*DEGENBOT, *PEERS, *JOINT_KEYS, "gather_fraction", "auction"):
         assert numbers[key] is None
         assert numbers["reasons"][key]
     assert numbers["reasons"]["vs_degenbot_python"] == "no Python of 3.12 or later runs here"
