@@ -33,7 +33,7 @@ def call_of(raw: bytes) -> dict[str, Any]:
     try:
         values = rlp.decode(raw if kind == LEGACY else raw[1:])
         sender = Account.recover_transaction(raw)
-    except (rlp.exceptions.DecodingError, ValueError, TypeError, KeyError) as error:
+    except (rlp.exceptions.RLPException, ValueError, TypeError, KeyError) as error:
         raise InputError("predecessor", f"0x{raw[:8].hex()}", _REMEDY) from error
     call: dict[str, Any] = {"from": sender}
     for name, value in zip(FIELDS[kind], values, strict=False):

@@ -10,7 +10,7 @@ import pytest
 from eth_abi.abi import encode as abi_encode
 from eth_account import Account
 from eth_utils.crypto import keccak
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from keeper.domain.errors import ComponentError, InputError
@@ -217,6 +217,7 @@ def test_any_revert_data_is_read(selector: bytes, rest: bytes) -> None:
 
 
 @settings(deadline=None)
+@example(b"\xc0")  # a list of nothing
 @given(st.binary(max_size=300))
 def test_no_bytes_pass_for_a_transaction(raw: bytes) -> None:
     with pytest.raises(InputError, match="predecessor"):
