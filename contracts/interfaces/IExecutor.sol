@@ -4,13 +4,13 @@ pragma solidity 0.8.30;
 import {Errors} from "../Errors.sol";
 
 /// @title Atomic arbitrage: borrow, swap, repay, and keep the profit or revert
-/// @notice The fallback function takes operator streams and the callbacks of pools and lenders:
+/// @notice The fallback function takes operator streams, the callbacks of pools and lenders, and coins without a word:
 ///
-///     stream  = minProfit(16) | guard(4) [parent(4)] | [token(20)] | op...
-///     guard   = hasParent(1 bit) token(3 bits) lastBlock(28 bits)
+///     stream  = lastBlock(4) shift(1) mantissa(3) | op...
+///             = 0(4) shift(1) mantissa(3) flags(1) lastBlock(4) [parent(4)] [bps(2)] [token(20)] [count(1) watched(20)...] | op...
 ///
-/// The token is the profit token, by its number or, where that is zero, by its address: the only one that the executor
-/// itself ever pays, approves or measures. All numbers are big-endian; the operations are listed in `libraries/Opcodes.sol` and drawn in `docs/executor.md`.
+/// The profit token has to grow by `mantissa << shift`, and no watched token may shrink; the executor pays with no others. All
+/// numbers are big-endian; the operations are listed in `libraries/Opcodes.sol` and drawn in `docs/executor.md`.
 interface IExecutor is Errors {
     /// @notice The hot key: the only account whose streams are run. It can execute, it cannot withdraw.
     function operator() external view returns (address);
