@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from tests.conftest import RunningReplica
-from tests.contracts.adapter_attacks import ATTEMPTS, admit, prepare_chain
+from tests.contracts.adapter_attacks import ATTEMPTS
 from tests.contracts.adapter_mutants import MUTANTS, NUMBERS, PREFIX, planted_sources
 from tests.contracts.adapter_site import AdapterSite, compiled_adapter
+from tests.contracts.adapter_stage import (
+    admit,
+    prepare_chain,
+)
 from tests.contracts.compiler import compile_sources
 from tests.contracts.mutants import PLANT_SLOT
 

@@ -11,12 +11,14 @@ from keeper.domain.token import LenderKind
 from keeper.execution.adapter import sweep_calldata
 from keeper.execution.deployment import creation_code
 from tests.conftest import RunningReplica
-from tests.contracts.adapter_attacks import (
-    ATTEMPTS,
+from tests.contracts.adapter_attacks import ATTEMPTS, Attempt
+from tests.contracts.adapter_hunt import adapters, wake
+from tests.contracts.adapter_mutants import MUTANTS
+from tests.contracts.adapter_site import AdapterSite, compiled_adapter
+from tests.contracts.adapter_stage import (
     COLLATERAL,
     DEBT,
     PROTOCOL,
-    Attempt,
     Coin,
     agree,
     closing,
@@ -26,9 +28,6 @@ from tests.contracts.adapter_attacks import (
     morpho_liquidation,
     opening,
 )
-from tests.contracts.adapter_hunt import adapters, wake
-from tests.contracts.adapter_mutants import MUTANTS
-from tests.contracts.adapter_site import AdapterSite, compiled_adapter
 from tests.contracts.compiler import Compiled
 from tests.contracts.site import ETHER, GAS, OPERATOR, STRANGER, TREASURY, USDT, WETH, calldata
 

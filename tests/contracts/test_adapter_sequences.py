@@ -13,7 +13,9 @@ from keeper.domain.token import LenderKind
 from keeper.domain.units import ZERO_ADDRESS, Address
 from keeper.execution.adapter import mandate_of_calldata, swap_calldata
 from tests.conftest import RunningReplica
-from tests.contracts.adapter_attacks import (
+from tests.contracts.adapter_hunt import adapters, wake
+from tests.contracts.adapter_site import MORPHO, USER, AdapterSite
+from tests.contracts.adapter_stage import (
     BUYER,
     COLLATERAL,
     DEBT,
@@ -31,8 +33,6 @@ from tests.contracts.adapter_attacks import (
     play,
     position,
 )
-from tests.contracts.adapter_hunt import adapters, wake
-from tests.contracts.adapter_site import MORPHO, USER, AdapterSite
 from tests.contracts.site import OPERATOR, STRANGER, TREASURY, calldata
 
 LOANS = (LenderKind.MORPHO, LenderKind.BALANCER_V2, LenderKind.AAVE_V3)
