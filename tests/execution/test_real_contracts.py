@@ -14,6 +14,7 @@ from eth_utils.crypto import keccak
 
 from keeper.config import Mode
 from keeper.domain.chain import BlockEvent, BlockHeader
+from keeper.domain.joint_route import JointRoute
 from keeper.domain.opportunity import Fate, Opportunity, RiskClass
 from keeper.domain.plan import AtomicPlan
 from keeper.domain.route import Hop, Route
@@ -132,6 +133,22 @@ class Stage:
         assert found.route.gross_profit > 0
         return found
 
+    async def split(self, head: BlockHeader, amounts: tuple[int, int]) -> JointRoute:
+        """Into USDC through two V3 pools at once, and back out of what both pay through the V2 pool."""
+        other = to_address("0x8ad599c3A0ff1De082011EFDDc58f1908eb6e6D8", "pool")
+        chosen = (self.market.v3, other, self.market.v2)
+        pools = await load_pools(self.node, [spec for spec in self.specs if spec.address in chosen], head)
+        legs = []
+        for address, amount in zip(chosen, amounts, strict=False):
+            pool = pools[address]
+            terms = (amount, pool.amount_out(WETH, amount), pool.fee_pips)
+            legs.append(Hop(address, pool.venue, pool.dex, WETH, USDC, pool.token0 == WETH, *terms))
+        back = pools[self.market.v2]
+        dollars = sum(leg.amount_out for leg in legs)
+        terms = (dollars, back.amount_out(USDC, dollars), back.fee_pips)
+        legs.append(Hop(back.address, back.venue, back.dex, USDC, WETH, back.token0 == USDC, *terms))
+        return JointRoute(WETH, tuple(legs))
+
     @asynccontextmanager
     async def execution(
         self, home: Path, *kinds: LenderKind, encoder: Any = encode, **options: Any
@@ -178,7 +195,11 @@ class Stage:
     async def land(self, execution: AtomicExecution, amount: int) -> tuple[AtomicPlan, Trade]:
         """One opportunity from its finding to its outcome, which has to be the predicted one."""
         head = await self.node.block()
-        found = await self.opportunity(head, amount)
+        return await self.land_found(execution, await self.opportunity(head, amount), head)
+
+    async def land_found(
+        self, execution: AtomicExecution, found: Opportunity, head: BlockHeader
+    ) -> tuple[AtomicPlan, Trade]:
         plans, fates = await execution.prepare([found], head)
         assert [fate.reason for fate in fates] == ["proven"], fates
         signed, _ = await execution.sign(plans)
@@ -223,6 +244,20 @@ async def test_every_source_lands_exactly(fresh_replica: RunningReplica, kind: L
                 assert plan.financing.kind is kind
                 assert plan.financing.amount == amount
                 assert trade.gross == plan.opportunity.route.gross_profit - plan.financing.fee
+
+
+@pytest.mark.parametrize("kind", [LenderKind.FLASH_SWAP, LenderKind.MORPHO, LenderKind.INVENTORY, LenderKind.AAVE_V3])
+async def test_a_joint_route_lands_exactly(fresh_replica: RunningReplica, kind: LenderKind, tmp_path: Path) -> None:
+    async with on_stage(fresh_replica, IN_WETH) as stage, stage.execution(tmp_path, kind) as execution:
+        if kind is LenderKind.INVENTORY:
+            await stage.give(stage.executor, 100 * WAD)
+            await stage.node.request("evm_mine")
+        head = await stage.node.block()
+        route = await stage.split(head, (12 * WAD, 5 * WAD + 3))
+        found: Any = Opportunity("joint", 1, head.number, route, RiskClass.LOW)  # type: ignore[arg-type]
+        plan, trade = await stage.land_found(execution, found, head)
+        assert (plan.financing.kind, plan.financing.amount) == (kind, 17 * WAD + 3)
+        assert trade.gross == route.gross_profit - plan.financing.fee
 
 
 @pytest.mark.parametrize("lists", [False, True], ids=["without lists", "with lists"])
