@@ -188,6 +188,8 @@ def reactors(site: AdapterSite) -> None:
         site, Pin(pin.spec, pin.integrity, tuple(f"{_FACTORIES}/{name}__factory.js" for name in names))
     )
     for name, address in zip(names, (EXCLUSIVE_DUTCH, V2_DUTCH), strict=True):
+        if site.rpc("eth_getCode", address, "latest") != "0x":
+            continue
         code = artifacts.creation_code_in_text(_UNISWAPX, f"{_FACTORIES}/{name}__factory.js", key="_bytecode")
         site.place(address, code + encode(["address", "address"], [PERMIT2, STRANGER]))
     site.rpc("anvil_setBalance", SWAPPER.address, hex(10**24))
@@ -203,17 +205,19 @@ def swapper_has(site: AdapterSite, token: Address, amount: int, spender: Address
 
 def settlement(site: AdapterSite) -> Address:
     """GPv2Settlement at its address, with `STRANGER` as solver; returns the relayer that takes the traders' tokens."""
-    artifacts = _artifacts(site, _COW)
-    package, folder = _COW.name, "deployments/mainnet"
-    site.place(
-        AUTHENTICATOR,
-        artifacts.creation_code(package, f"{folder}/GPv2AllowListAuthentication_Implementation.json"),
-    )
-    site.must(STRANGER, AUTHENTICATOR, calldata("initializeManager(address)", STRANGER))
-    site.must(STRANGER, AUTHENTICATOR, calldata("addSolver(address)", STRANGER))
-    code = artifacts.creation_code(package, f"{folder}/GPv2Settlement.json")
-    site.place(SETTLEMENT, code + encode(["address", "address"], [AUTHENTICATOR, BALANCER_VAULT]))
-    site.rpc("anvil_setBalance", SWAPPER.address, hex(10**24))
+    if site.rpc("eth_getCode", SETTLEMENT, "latest") == "0x":
+        artifacts = _artifacts(site, _COW)
+        package, folder = _COW.name, "deployments/mainnet"
+        code = artifacts.creation_code(package, f"{folder}/GPv2AllowListAuthentication_Implementation.json")
+        site.place(AUTHENTICATOR, code)
+        site.must(STRANGER, AUTHENTICATOR, calldata("initializeManager(address)", STRANGER))
+        code = artifacts.creation_code(package, f"{folder}/GPv2Settlement.json")
+        site.place(SETTLEMENT, code + encode(["address", "address"], [AUTHENTICATOR, BALANCER_VAULT]))
+    authenticator = site.read(SETTLEMENT, "authenticator()", ["address"])
+    manager = site.read(authenticator, "manager()", ["address"])
+    for account in (manager, SWAPPER.address):
+        site.rpc("anvil_setBalance", account, hex(10**24))
+    site.must(manager, authenticator, calldata("addSolver(address)", STRANGER))
     return Address(site.read(SETTLEMENT, "vaultRelayer()", ["address"]))
 
 

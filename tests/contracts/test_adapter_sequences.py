@@ -152,7 +152,7 @@ def run_through(site: AdapterSite, acts: list[Act], count: Count) -> None:
     assert before - worth(site) <= signed_off - budget(site) + ROUNDING * len(acts)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(acts=st.lists(ACTS, min_size=3, max_size=6))
 def test_nothing_stays_and_the_treasury_loses_no_more_than_it_signed_off(
     pair: tuple[AdapterSite, AdapterSite], count: Count, acts: list[Act]
