@@ -202,7 +202,7 @@ class Book:
             ComponentError: the node is unwell.
             RpcError: the node refuses to answer, for example because the block is no longer part of its chain.
         """
-        drawn = random.Random(seed).sample(sorted(self._pools), min(sample, len(self._pools)))
+        drawn = random.Random(seed).sample(list(self._pools), min(sample, len(self._pools)))
         ours = {key: self._pools[key] for key in drawn}
         header = self.header
         theirs = await load_pools(node, [PoolSpec.of(pool) for pool in ours.values()], header)

@@ -17,8 +17,17 @@ from keeper.domain.chain import Log
 from keeper.domain.errors import InputError
 from keeper.market.book import Book, ReorgTooDeep
 from keeper.market.specs import PoolSpec
-from keeper.market.venues import BalancerV2WeightedPool, CurveStableSwapPool, MultiTokenPool, Pool, UniswapV4Pool, load
+from keeper.market.venues import (
+    BalancerV2WeightedPool,
+    BalancerV3WeightedPool,
+    CurveStableSwapPool,
+    MultiTokenPool,
+    Pool,
+    UniswapV4Pool,
+    load,
+)
 from keeper.market.venues.balancer_v2 import POOL_BALANCE_CHANGED_TOPIC as BALANCES
+from keeper.market.venues.balancer_v3 import SWAP_TOPIC as V3_SWAP
 from keeper.market.venues.tick_math import get_sqrt_ratio_at_tick
 from keeper.market.venues.uniswap_v2 import SYNC_TOPIC
 from keeper.market.venues.uniswap_v4 import SWAP_TOPIC as V4_SWAP
@@ -80,6 +89,7 @@ EVERY = by_key()
 V4 = next(pool for pool in EVERY.values() if isinstance(pool, UniswapV4Pool))
 BALANCER = next(pool for pool in EVERY.values() if isinstance(pool, BalancerV2WeightedPool))
 CURVE = next(pool for pool in EVERY.values() if isinstance(pool, CurveStableSwapPool))
+VAULT3 = next(pool for pool in EVERY.values() if isinstance(pool, BalancerV3WeightedPool))
 
 
 def held(pool: Pool, topic: bytes, further: Sequence[bytes], data: bytes) -> Log:
@@ -93,6 +103,13 @@ def moved(pool: Pool, tick: int) -> Log:
     """A swap of a pool of Uniswap V4."""
     words = (1, -1, get_sqrt_ratio_at_tick(tick), 10**20, tick, 3000)
     return held(pool, V4_SWAP, [word(1)], b"".join(map(word, words)))
+
+
+def exchanged(pool: Pool, amount_in: int, amount_out: int) -> Log:
+    """A swap of a pool of Balancer V3."""
+    assert isinstance(pool, MultiTokenPool)
+    sides = [word(int(token, 16)) for token in pool.tokens[:2]]
+    return held(pool, V3_SWAP, sides, b"".join(map(word, (amount_in, amount_out, pool.fee_pips, amount_in // 99))))
 
 
 def joined(pool: Pool, amounts: Sequence[int]) -> Log:
@@ -114,6 +131,7 @@ LOGS = st.lists(
         ),
         st.builds(moved, st.just(V4), st.integers(-900, 900)),
         st.builds(joined, st.just(BALANCER), st.lists(st.integers(-(10**12), 10**12), min_size=3, max_size=3)),
+        st.builds(exchanged, st.just(VAULT3), st.integers(1, 10**20), st.integers(1, 10**22)),
         st.builds(lambda: make_log(CURVE.address, [UNTOLD], b"")),
     ),
     max_size=5,
