@@ -106,7 +106,7 @@ def run_size(size: int, blocks: int, say: Callable[[str], None]) -> JointSamples
             if 0 <= block < PEER_BLOCKS and size in COMPARED:
                 found = market_around(search, addresses, token)
                 if found is not None:
-                    kept.append(_snapshot(found))
+                    kept.append((found, first_prices(found.instance, len(found.tokens))))
             rest = {address: market.pools[address] for address in addresses}
             pools.update(rest)
             search.update(pools, addresses)
@@ -119,12 +119,6 @@ def run_size(size: int, blocks: int, say: Callable[[str], None]) -> JointSamples
         except ComponentError as error:
             samples.problem = str(error)
     return samples
-
-
-def _snapshot(found: JointMarket) -> tuple[JointMarket, FloatArray]:
-    """The instance with arrays of its own, since the search goes on writing to its tables."""
-    made = found.instance._replace(bounds=found.instance.bounds.copy(), liquidity=found.instance.liquidity.copy())
-    return found._replace(instance=made, pools=list(found.pools)), first_prices(made, len(found.tokens))
 
 
 def _compare(

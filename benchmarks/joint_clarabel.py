@@ -66,7 +66,7 @@ def pieces_of(made: JointInstance, log_price: FloatArray, dollar: float) -> tupl
     """The constant-product ranges near the price, in dollars, and the slot of each."""
     rows: dict[str, list[Any]] = {name: [] for name in ("token_in", "token_out", "depth", "root", "most")}
     slots: list[int] = []
-    pair_of = np.searchsorted(made.first, np.arange(made.row.size), side="right") - 1
+    pair_of = np.searchsorted(made.first, np.arange(made.group.size), side="right") - 1
     for slot in np.flatnonzero(made.head > 0.0).tolist():
         pool = slot >> 1
         pair = pair_of[pool]
@@ -104,9 +104,9 @@ def _flows(
     for slot, amount in zip(slots, inputs, strict=True):
         dollars[slot] = dollars.get(slot, 0.0) + amount
     flows = []
-    pair_of = np.searchsorted(made.first, np.arange(made.row.size), side="right") - 1
+    pair_of = np.searchsorted(made.first, np.arange(made.group.size), side="right") - 1
     for slot, amount in dollars.items():
-        pool, pair = market.pools[made.row[slot >> 1]], pair_of[slot >> 1]
+        pool, pair = market.pools[slot >> 1], pair_of[slot >> 1]
         assert pool is not None
         net = amount - dollars.get(slot ^ 1, 0.0)
         # an interior point leaves a little in every pool

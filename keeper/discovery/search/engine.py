@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from threading import RLock
 
@@ -119,6 +119,11 @@ class LoopSearch:
     def table(self) -> PoolTable:
         """Numbers of tokens and pools, ranges and rates; replaced when a pool comes that was not there before."""
         return self._table
+
+    @property
+    def lock(self) -> AbstractContextManager[bool]:
+        """Hold it while several tables are read together: a supposed change is in them only for a while."""
+        return self._lock
 
     @property
     def graph(self) -> Graph:

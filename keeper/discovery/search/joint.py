@@ -137,9 +137,9 @@ def plan(market: JointMarket, gas: float) -> tuple[list[Flow], float, int]:
     into, out = np.where(slots & 1, high, low), np.where(slots & 1, low, high)
     worth = given * np.exp(work.leg_prices[into])
     planned: list[Flow] = []
-    columns = (made.row[pool_of], into, out, given, worth)
-    for row, a, b, amount, value in zip(*(column.tolist() for column in columns), strict=True):
-        pool = market.pools[row]
+    columns = (pool_of, into, out, given, worth)
+    for n, a, b, amount, value in zip(*(column.tolist() for column in columns), strict=True):
+        pool = market.pools[n]
         assert pool is not None, "a pool without a state pays nothing"
         planned.append(Flow(pool, market.tokens[a], market.tokens[b], amount, value))
     return planned, bound, steps

@@ -28,8 +28,9 @@ def greedy_flows(market: JointMarket, profit_token: Address, gas: int) -> list[F
     Args:
         gas: of a leg, raw units of the profit token.
     """
-    rows = (market.pools[row] for row in market.instance.row.tolist())
-    before: dict[Address, Pool] = {pool.key: pool for pool in rows if pool is not None and pool.venue in TRADED_VENUES}
+    before: dict[Address, Pool] = {
+        pool.key: pool for pool in market.pools if pool is not None and pool.venue in TRADED_VENUES
+    }
     pools = dict(before)
     if not pools:
         return []

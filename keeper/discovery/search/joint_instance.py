@@ -28,8 +28,7 @@ class JointInstance(NamedTuple):
     pools goes from low to high; slot ``2 * k + d`` is pool k in direction d.
 
     Attributes:
-        row: by pool, its row in the search's table, or its place in what the instance was made of.
-        group: by pool; pools of one group are pairs of one contract, of which a bundle may use one.
+        group: by pool, from 0; pools of one group are pairs of one contract, of which a bundle may use one.
         head: by slot, q = sqrt(marginal rate, fee included) where a swap begins; 0 where nothing can be bought.
         best: by ``2 * pair + direction``, the greatest of ``head``.
         at: by slot, index into ``bounds`` and ``liquidity`` of the first range that a swap meets.
@@ -44,7 +43,6 @@ class JointInstance(NamedTuple):
     low: IntArray
     high: IntArray
     first: LongArray
-    row: IntArray
     group: IntArray
     head: FloatArray
     best: FloatArray
@@ -62,7 +60,7 @@ class JointInstance(NamedTuple):
 
 
 class JointMarket(NamedTuple):
-    """An instance with what its numbers stand for: tokens by local number, pools by ``row``."""
+    """An instance with what its numbers stand for: tokens and pools by local number."""
 
     instance: JointInstance
     tokens: list[Address]
@@ -74,17 +72,21 @@ def market_around(search: LoopSearch, changed: Collection[Address], profit_token
 
     None where no loop earns, or where no pool trades the profit token.
     """
-    table, graph = search.table, search.graph
-    profit = table.token_index.get(profit_token)
-    if profit is None or not any(address in table.index for address in changed):
-        return None
-    loops = search.detect(changed, allow=LoopFilter())
-    if len(loops.edges) == 0:
-        return None
-    # a graph that is split by DEX has other nodes; this one has the tokens of the table themselves
-    nodes, pairs = cut_out(graph, search.hubs, loops.edges, loops.hop_counts, profit)
-    instance = gather(graph, table.ranges, table.heads, nodes, np.sort(pairs))
-    return JointMarket(instance, [table.tokens[t] for t in graph.token[nodes].tolist()], table.pools)
+    with search.lock:
+        table, graph = search.table, search.graph
+        profit = table.token_index.get(profit_token)
+        if profit is None:
+            return None
+        loops = search.detect(changed, allow=LoopFilter())
+        if len(loops.edges) == 0:
+            return None
+        # a graph that is split by DEX has other nodes; this one has the tokens of the table themselves
+        nodes, pairs = cut_out(graph, search.hubs, loops.edges, loops.hop_counts, profit)
+        rows, made = gather(graph, table.ranges, table.heads, table.owner, nodes, np.sort(pairs))
+        pools = table.pools
+        return JointMarket(
+            made, [table.tokens[t] for t in graph.token[nodes].tolist()], [pools[k] for k in rows.tolist()]
+        )
 
 
 @kernel
@@ -135,11 +137,22 @@ def cut_out(graph: Graph, hubs: Hubs, loops: IntArray, hop_counts: IntArray, pro
 
 
 @kernel
-def gather(graph: Graph, ranges: Ranges, heads: Heads, nodes: IntArray, pairs: IntArray) -> JointInstance:
-    """The columns of the pools of ``pairs``."""
-    count = 0
+def gather(
+    graph: Graph, ranges: Ranges, heads: Heads, owner: IntArray, nodes: IntArray, pairs: IntArray
+) -> tuple[LongArray, JointInstance]:
+    """The rows of the pools of ``pairs``, and what the instance holds of them, in arrays of its own.
+
+    Args:
+        owner: by row, the first row of the same contract.
+    """
+    count, space = 0, 0
     for pair in pairs:
         count += graph.last[pair] - graph.first[pair]
+        for k in range(graph.first[pair], graph.last[pair]):
+            space += ranges.length[k] + 1
+    rows = np.empty(count, np.int64)
+    group_of = np.full(owner.size, -1, np.int32)
+    groups, used = 0, 0
     local = np.full(graph.token.size, -1, np.int32)
     for place in range(nodes.size):
         local[nodes[place]] = place
@@ -147,7 +160,6 @@ def gather(graph: Graph, ranges: Ranges, heads: Heads, nodes: IntArray, pairs: I
         np.empty(pairs.size, np.int32),
         np.empty(pairs.size, np.int32),
         np.empty(pairs.size + 1, np.int64),
-        np.empty(count, np.int32),
         np.empty(count, np.int32),
         np.zeros(2 * count),
         np.zeros(2 * pairs.size),
@@ -158,8 +170,8 @@ def gather(graph: Graph, ranges: Ranges, heads: Heads, nodes: IntArray, pairs: I
         np.empty(2 * count),
         np.empty(count),
         np.empty(count),
-        ranges.bounds,
-        ranges.liquidity,
+        np.empty(space),
+        np.empty(space),
         np.zeros(2 * count),
         np.zeros(2 * count),
     )
@@ -169,10 +181,15 @@ def gather(graph: Graph, ranges: Ranges, heads: Heads, nodes: IntArray, pairs: I
         made.low[p], made.high[p] = local[graph.low[pair]], local[graph.high[pair]]
         made.first[p] = at
         for k in range(graph.first[pair], graph.last[pair]):
-            made.row[at] = k
-            made.group[at] = k
-            begin = ranges.offset[k]
-            made.begin[at], made.end[at] = begin, begin + ranges.length[k]
+            rows[at] = k
+            if group_of[owner[k]] < 0:
+                group_of[owner[k]] = groups
+                groups += 1
+            made.group[at] = group_of[owner[k]]
+            made.begin[at], made.end[at] = used, used + ranges.length[k]
+            for j in range(ranges.length[k] + 1):
+                made.bounds[used + j] = ranges.bounds[ranges.offset[k] + j]
+                made.liquidity[used + j] = ranges.liquidity[ranges.offset[k] + j]
             made.downwards[at] = not ranges.flipped[k]
             made.lowest[at], made.highest[at] = ranges.lowest[k], ranges.highest[k]
             for d in range(2):
@@ -180,8 +197,9 @@ def gather(graph: Graph, ranges: Ranges, heads: Heads, nodes: IntArray, pairs: I
                 made.root_fee[slot] = ranges.root_fee[k]
                 if heads.at[2 * k + d] >= 0:
                     made.head[slot] = heads.root_rate[2 * k + d]
-                    made.at[slot] = begin + heads.at[2 * k + d]
+                    made.at[slot] = used + heads.at[2 * k + d]
                     made.best[2 * p + d] = max(made.best[2 * p + d], made.head[slot])
+            used += ranges.length[k] + 1
             at += 1
     made.first[pairs.size] = at
-    return made
+    return rows, made

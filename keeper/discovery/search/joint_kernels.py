@@ -79,7 +79,7 @@ class Work(NamedTuple):
 
 def work_space(made: JointInstance, tokens: int) -> Work:
     """For an instance of ``tokens`` tokens; all its pools are in use."""
-    pools = made.row.size
+    pools = made.group.size
     return Work(
         alive=np.ones(pools, dtype=np.bool_),
         best=made.best.copy(),

@@ -94,7 +94,6 @@ def _arrange(pools: list[Pool], ends: list[tuple[int, int]], token0: list[int]) 
         low=np.array([low for low, _ in pairs], dtype=np.int32),
         high=np.array([high for _, high in pairs], dtype=np.int32),
         first=first,
-        row=np.arange(len(pools), dtype=np.int32),
         group=np.array([groups[pool.key] for pool in pools], dtype=np.int32),
         head=head,
         best=best,
