@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from keeper.config import Mode
 from keeper.domain.chain import BlockEvent, BlockHeader
 from keeper.domain.errors import ComponentError, InputError, SigningRefused
 from keeper.domain.opportunity import Fate, FateChange, Opportunity
-from keeper.domain.plan import AccessList, AtomicPlan, Financing, Prediction
+from keeper.domain.plan import AtomicPlan, Prediction
 from keeper.domain.trade import Trade
 from keeper.domain.units import Address, Wei
 from keeper.execution.access_list import AccessLists, saves
-from keeper.execution.gas import MAX_TRANSACTION_GAS, GasLimitExceeded, gas_limit, next_base_fee, priority_fee
+from keeper.execution.draft import Draft, bids_falling, in_order_of_bids
+from keeper.execution.gas import GasLimitExceeded, gas_limit, next_base_fee, priority_fee
 from keeper.execution.nonce import NonceLeases
 from keeper.execution.planner import Planner, Unfinanced
 from keeper.execution.ports import Encoder
@@ -29,44 +29,6 @@ from keeper.execution.tracker import Tracker
 from keeper.market.node import RpcError
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A plan whose gas and bid are still being found.
-
-    Attributes:
-        predicted: gross profit after the loan fee and what the stream pays the builder, wei.
-        builder_payment: what the stream pays the builder, wei.
-        gas_used: as last simulated; 0 before.
-        gas_limit, priority_fee: with what it was last simulated, or will be next.
-    """
-
-    opportunity: Opportunity
-    financing: Financing
-    data: bytes
-    predicted: int
-    builder_payment: int = 0
-    access_list: AccessList = ()
-    gas_used: int = 0
-    gas_limit: int = MAX_TRANSACTION_GAS
-    priority_fee: int = 0
-
-    @property
-    def bid(self) -> Fraction:
-        """What the builder gets for a unit of gas, wei; 0 before the gas is known."""
-        return self.priority_fee + Fraction(self.builder_payment, self.gas_used) if self.gas_used else Fraction(0)
-
-    def call(self, nonce: int, block_gas: int, base_fee: int | None) -> ExecutorCall:
-        """The transaction that it would be; without a price when ``base_fee`` is None."""
-        return ExecutorCall(
-            self.data,
-            nonce,
-            min(self.gas_limit, block_gas),
-            None if base_fee is None else base_fee + self.priority_fee,
-            None if base_fee is None else self.priority_fee,
-            self.access_list,
-        )
 
 
 class AtomicExecution:
@@ -312,7 +274,7 @@ class AtomicExecution:
             calls = await self._calls(drafts, head, base_fee if priced else None)
             results = await self._simulator.run(calls, head, base_fee, validate=priced)
             following, fates, complete = self._sift(drafts, results, base_fee)
-            following = _bids_falling(following) if settled else _in_order_of_bids(following)
+            following = bids_falling(following) if settled else in_order_of_bids(following)
             settled = settled or complete
             dropped += fates
             if following == drafts:
@@ -392,20 +354,6 @@ class AtomicExecution:
             ),
             access_list=draft.access_list,
         )
-
-
-def _in_order_of_bids(drafts: Iterable[Draft]) -> list[Draft]:
-    """Highest bid first, equals as they were."""
-    return sorted(drafts, key=lambda draft: draft.bid, reverse=True)
-
-
-def _bids_falling(drafts: Iterable[Draft]) -> list[Draft]:
-    """The order as it is, each priority fee lowered to the one before it where it is above."""
-    lowered: list[Draft] = []
-    for draft in drafts:
-        highest = lowered[-1].priority_fee if lowered else draft.priority_fee
-        lowered.append(replace(draft, priority_fee=min(draft.priority_fee, highest)))
-    return lowered
 
 
 def _facts(plan: AtomicPlan) -> dict[str, Any]:

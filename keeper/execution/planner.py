@@ -14,7 +14,8 @@ from keeper.domain.token import LenderKind
 from keeper.domain.units import Address, Hash32
 from keeper.execution.lenders import LENDERS, LOAN_GAS, WITHIN_GAS, Lenders
 from keeper.execution.needs import Need, need_of
-from keeper.execution.sources import Offer, sources_of
+from keeper.execution.registry import sources_of
+from keeper.execution.sources import Offer
 from keeper.market.multicall import Call, aggregate
 from keeper.market.node import Node
 from keeper.market.specs import PoolSpec

@@ -18,10 +18,12 @@ from keeper.domain.route import Hop, Route
 from keeper.domain.swap_detail import BalancerV2Id, BalancerV3Vault, CurveCoins, CurveInterface, SwapDetail, V4Key
 from keeper.domain.token import LenderKind, VenueKind
 from keeper.domain.units import WAD, ZERO_ADDRESS, Address, Hash32
+from keeper.execution.answers import address_in, call_data
 from keeper.execution.lenders import LENDERS, LOAN_GAS, WITHIN_GAS, Lenders, lenders_of
 from keeper.execution.needs import Need, amount_needed, need_of
 from keeper.execution.planner import PREFERENCE, Planner, Unfinanced
-from keeper.execution.sources import Aave, BalancerV2, Erc3156, UniswapV3, address_in, call_data
+from keeper.execution.pool_sources import Aave, UniswapV3
+from keeper.execution.sources import BalancerV2, Erc3156
 from keeper.market.multicall import Call
 from keeper.market.node import Node
 from keeper.market.specs import PoolSpec, read_pool_specs
@@ -410,7 +412,7 @@ def test_fees_of_the_others() -> None:
     assert (offer.capacity, offer.fee) == (5, 17)
     unsupported = {"maxFlashLoan(address)": words(5), "flashFee(address,uint256)": None}
     assert isinstance(Erc3156((LENDER,)).offers(NEED, answering(unsupported)), str)
-    assert isinstance(UniswapV3(()).offers(NEED, answering({})), str)
+    assert isinstance(UniswapV3({}).offers(NEED, answering({})), str)
 
 
 # ------------------------------------------------------------------ what a route needs
