@@ -58,6 +58,9 @@ from keeper.treasury.treasurer import Treasurer
 
 log = logging.getLogger(__name__)
 
+SEARCH_PROBE = 10**14
+"""Input at which the search compares rates, wei: what a loop costs in gas when gas is cheap. See `LoopSearch`."""
+
 Result = TypeVar("Result")
 
 
@@ -175,7 +178,7 @@ async def trade(settings: Settings, stores: Stores, chain: Chain, *, blocks: int
         orchestrator = Orchestrator(
             chain_id=settings.chain_id,
             book=book,
-            search=LoopSearch(book.pools, (settings.weth,)),
+            search=LoopSearch(book.pools, (settings.weth,), probe=SEARCH_PROBE),
             strategies=build(settings.strategies),
             rules=Rules(settings.weth, Wei(settings.min_profit_wei), settings.max_gas_share_bps),
             gate=RiskGate(settings.max_loan_wei, settings.max_reverts),

@@ -5,14 +5,11 @@ from __future__ import annotations
 import random
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from types import ModuleType
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numba.core.dispatcher import Dispatcher
 
-from keeper.discovery.search import best_loops, exact, hubs, kernels, rows, sizing, split
 from keeper.discovery.search.engine import LoopSearch
 from keeper.discovery.search.loop_filter import DexRule, LoopFilter
 from keeper.domain.errors import InputError
@@ -124,14 +121,6 @@ def test_reach_of_a_pool_moves_with_its_price(ticks: int) -> None:
     found = search.find(market, allow=LoopFilter())
     assert found
     assert found == LoopSearch(market, [WETH]).find(market, allow=LoopFilter())
-
-
-@pytest.mark.parametrize("module", [best_loops, exact, hubs, kernels, rows, sizing, split])
-def test_kernels_call_only_kernels_of_their_own_file(module: ModuleType) -> None:
-    """Else the code on disk would outlive a change of what it calls."""
-    compiled = {name: value for name, value in vars(module).items() if isinstance(value, Dispatcher)}
-    assert compiled
-    assert {value.py_func.__module__ for value in compiled.values()} == {module.__name__}
 
 
 def test_empty_market_and_unknown_changes_give_nothing() -> None:

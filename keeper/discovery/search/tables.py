@@ -15,7 +15,6 @@ from __future__ import annotations
 import marshal
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,7 +38,7 @@ from keeper.domain.token import TRADED_VENUES
 from keeper.domain.units import Address
 from keeper.market.venues.base import Pool
 from keeper.market.venues.fields import FEE_DENOMINATOR
-from keeper.market.venues.multi import MultiTokenPool
+from keeper.market.venues.multi import pairs_of
 from keeper.market.venues.uniswap_v2 import UniswapV2Pool
 from keeper.market.venues.uniswap_v3 import PancakeSwapV3Pool, UniswapV3Pool
 
@@ -58,12 +57,10 @@ _HOPS_TO_VALUE = 3
 
 
 def _views(pool: Pool) -> list[Pool]:
-    """The pool as pools of two tokens; none where the search cannot take it."""
+    """The pool as pools of two tokens; none where the search does not take it."""
     if pool.venue not in TRADED_VENUES:
         return []
-    if isinstance(pool, MultiTokenPool) and len(pool.tokens) > 2:
-        return [pool.pair(a, b) for a, b in combinations(pool.tokens, 2)]
-    return [pool] if pool.token0 != pool.token1 else []
+    return [view for view in pairs_of(pool) if view.token0 != view.token1]
 
 
 def _identity(pool: Pool) -> tuple[Address, Address, str]:
