@@ -22,8 +22,8 @@ class Financing:
         lender: the contract that lends; for a flash swap, the first pool of the route.
         fee: raw units of the borrowed token, on top of the pools' own fees.
         reason: why this lender was chosen over the others, in one line.
-        token0: whether the borrowed token is the lender's first one, where the lender is a pool with a loan for each of its
-            two; None for all others.
+        token0: whether the borrowed token is the lender's first one, where the lender is a pool with a loan for each of
+            its two; None for all others.
     """
 
     kind: LenderKind
