@@ -29,7 +29,7 @@ bench-gas: setup ## gas of the executor above the bare pool calls, beside others
 bench-loans: setup ## gas of every source of financing over the executor's own balance; ARGS="--json"
 	@exec .venv/bin/python -m benchmarks.loans $(ARGS)
 
-mutants: setup ## plant bugs in the executor and list what notices each; fails if one survives
+mutants: setup ## plant bugs in executor and adapter and list what notices each; fails if one survives
 	@exec .venv/bin/python -m tests.contracts.hunt $(ARGS)
 
 doctor: setup ## check every component and say how to mend what is wrong

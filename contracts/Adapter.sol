@@ -12,7 +12,7 @@ import {IAdapter, IAdapterCallbacks} from "./interfaces/IAdapter.sol";
 import {IReactor} from "./interfaces/adapter/IUniswapX.sol";
 
 /// @title Trades that need approvals or positions
-/// @notice Every entry opens a session, in which nothing else can begin; every callback has to be the one that is expected.
+/// @notice Every entry opens a session, in which nothing else can begin; every callback has to be the expected one.
 /// See `IAdapter` for what the functions do, and `docs/adapter.md` for what each party can do at worst.
 contract Adapter is IAdapter, IAdapterCallbacks, Liquidator, Leverager, Filler {
     // What runs in the callback of a flash loan.

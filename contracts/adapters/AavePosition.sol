@@ -7,8 +7,8 @@ import {IAaveV3AddressesProvider, IAaveV3Oracle, IAaveV3Pool} from "../interface
 import {IAdapter} from "../interfaces/IAdapter.sol";
 
 /// @title A position on Aave V3
-/// @notice The owner delegates credit in the variable debt token, to open, and approves aTokens, to close. Both are amounts,
-/// and each use takes from them.
+/// @notice The owner delegates credit in the variable debt token, to open, and approves aTokens, to close. Both are
+/// amounts, and each use takes from them.
 library AavePosition {
     uint256 private constant VARIABLE_RATE = 2;
 

@@ -49,7 +49,11 @@ abstract contract AdapterBase is AdapterErrors {
     }
 
     /// @dev Require that the balance of `owner` has grown by `minimum`.
-    function _growth(address token, address owner, uint256 start, uint256 minimum) internal view returns (uint256 grown) {
+    function _growth(address token, address owner, uint256 start, uint256 minimum)
+        internal
+        view
+        returns (uint256 grown)
+    {
         grown = Asset.balance(token, owner) - start;
         if (grown < minimum) revert OutputTooSmall(grown, minimum);
     }

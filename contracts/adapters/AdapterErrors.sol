@@ -4,8 +4,8 @@ pragma solidity 0.8.30;
 /// @title Every error that the adapter itself raises
 /// @notice A failing pool, token, lender, reactor or protocol keeps its own revert data, which is passed on unchanged.
 interface AdapterErrors {
-    /// @notice The caller is not the one that this call, at this moment, is reserved for; or it is, but calls back another
-    /// function than the committed one, or with other bytes.
+    /// @notice The caller is not the one that this call, at this moment, is reserved for; or it is, but calls back
+    /// another function than the committed one, or with other bytes.
     error Unauthorized();
 
     /// @notice A constructor argument is the zero address.
@@ -29,7 +29,7 @@ interface AdapterErrors {
     /// @notice A spender did not take all of what it was approved for.
     error AllowanceLeft();
 
-    /// @notice The route is not made of whole steps, holds an unknown step, or ends with another token or at this contract.
+    /// @notice The route is not of whole steps, holds an unknown one, or ends with another token or at this contract.
     error BadRoute();
 
     /// @notice A pool asks for another amount than the one that was committed.

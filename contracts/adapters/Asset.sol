@@ -32,8 +32,8 @@ library Asset {
         if (IERC20(token).allowance(address(this), spender) != 0) approve(token, spender, 0);
     }
 
-    /// @dev Require the call to succeed and to answer with true or with nothing. That there is a contract at all is known
-    /// from its balances, which are read before.
+    /// @dev Require the call to succeed and to answer with true or with nothing. That there is a contract at all is
+    /// known from its balances, which are read before.
     ///
     ///     if the call failed: revert with what the token reverted with
     function _call(address token, bytes memory data) private {

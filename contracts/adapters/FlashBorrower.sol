@@ -10,8 +10,8 @@ import {IBalancerV2Vault} from "../interfaces/adapter/IBalancerV2.sol";
 import {IMorpho} from "../interfaces/adapter/IMorpho.sol";
 
 /// @title Takes a flash loan, runs a job in its callback and repays it
-/// @notice What comes back with the callback is what was committed: the token and the amount are never the lender's word,
-/// its fee is, and what it leads to is checked at the end of the call.
+/// @notice What comes back with the callback is what was committed: token and amount are never the lender's word. Its
+/// fee is, and what that leads to is checked at the end of the call.
 ///
 ///     data = token(20) | amount(32) | action(1) | arguments of the operator's call
 abstract contract FlashBorrower is Swapper {

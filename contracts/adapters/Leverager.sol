@@ -7,9 +7,9 @@ import {Positions, Price, State} from "./Positions.sol";
 import {IAdapter} from "../interfaces/IAdapter.sol";
 
 /// @title Opens and closes leveraged positions of the treasury, within what it signed off
-/// @notice The operator chooses lender, route and amounts, so nothing of them is trusted. What a call has cost the treasury
-/// is measured on the position itself, before and after, at the price that was valid before anybody else was called; it
-/// is taken from the mandate's budget, which only the treasury can fill.
+/// @notice The operator chooses lender, route and amounts, so nothing of them is trusted. What a call has cost the
+/// treasury is measured on the position itself, before and after, at the price that was valid before anybody else was
+/// called; it is taken from the mandate's budget, which only the treasury can fill.
 abstract contract Leverager is FlashBorrower {
     mapping(bytes32 key => IAdapter.Mandate) private _mandates;
 
@@ -51,7 +51,7 @@ abstract contract Leverager is FlashBorrower {
         Positions.increase(job.position, TREASURY, owed);
     }
 
-    /// @dev In the callback of the loan: repay with it, withdraw collateral, and sell that for what the lender gets back.
+    /// @dev In the callback of the loan: repay with it, withdraw collateral, and sell that for what the lender is owed.
     function _close(bytes calldata arguments) internal {
         IAdapter.Leverage calldata job = _leverageJob(arguments);
         Positions.decrease(job.position, TREASURY, job.debt, job.collateral);

@@ -10,7 +10,7 @@ import {IMorpho} from "../interfaces/adapter/IMorpho.sol";
 
 /// @title Liquidations on Aave V3 and Morpho Blue
 abstract contract Liquidator is FlashBorrower {
-    /// @dev In the callback of the loan. The pool caps what it takes: by the close factor and by the collateral there is.
+    /// @dev In the callback of the loan. The pool caps what it takes, by its close factor and by the collateral.
     function _liquidateAave(bytes calldata arguments) internal {
         IAdapter.AaveLiquidation calldata job = _aaveJob(arguments);
         Asset.approve(job.debt, job.pool, job.amount);

@@ -20,7 +20,7 @@ uint256 constant FILL_UNISWAPX = 7;
 /// @notice One transient slot, one purpose. It is zero between calls, and while a call is under way it holds
 ///
 ///     BUSY                                                  nobody is expected
-///     caller(160) | keccak256(data)(88) | purpose(8)        the caller is, once, for one purpose, with exactly these bytes
+///     caller(160) | keccak256(data)(88) | purpose(8)        the caller is, once, for one purpose, with these bytes
 ///
 /// The purpose decides which callback function may be used, so nobody gains anything by choosing another selector.
 library Session {

@@ -4,7 +4,7 @@ pragma solidity 0.8.30;
 import {IMorpho} from "./adapter/IMorpho.sol";
 import {IReactor} from "./adapter/IUniswapX.sol";
 
-/// @title Trades that need approvals or positions: liquidations, leverage, fills of signed orders, swaps for a settlement
+/// @title Trades that need approvals or positions: liquidations, leverage, fills of orders, swaps for a settlement
 /// @notice The adapter holds nothing and approves nothing between transactions. A route is a row of 44-byte steps:
 ///
 ///     step = kind(1) pool(20) fee(3) tokenOut(20)       kind 1: V2 with a fee in millionths, kind 2: V3
@@ -163,8 +163,8 @@ interface IAdapter {
     /// @return loss Equity that it cost, raw units of the debt token.
     function close(Leverage calldata job) external returns (uint256 loss);
 
-    /// @notice Sell all of a token that was sent here within the same transaction. For everybody, as one interaction of a
-    /// settlement: whoever leaves tokens here without selling them at once gives them away.
+    /// @notice Sell all of a token that was sent here within the same transaction. For everybody, as one interaction of
+    /// a settlement: whoever leaves tokens here without selling them at once gives them away.
     /// @param tokenIn What to sell.
     /// @param route From it to what is wanted.
     /// @param minOut Least amount that has to reach `to`, raw units.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from keeper.domain.token import VenueKind
-from keeper.execution.adapter import settlement_interactions, swap_calldata
+from keeper.execution.adapter import Step, StepKind, settlement_interactions, swap_calldata
 from tests.conftest import RunningReplica
 from tests.contracts.adapter_orders import SETTLEMENT, SWAPPER, settle, settlement, swapper_has
 from tests.contracts.adapter_site import USER, AdapterSite, compiled_adapter, grown
@@ -63,6 +63,22 @@ def test_anybody_sells_what_it_sends_along(site: AdapterSite) -> None:
     assert (outcome.error, int.from_bytes(outcome.output, "big")) == ("", paid)
     site.must(STRANGER, site.adapter, swap_calldata(WETH, route, paid, USER))
     assert site.balance(USDC, USER) == paid
+    assert site.left() == {}
+
+
+def test_a_pool_that_names_its_callback_otherwise_is_served(site: AdapterSite, replica: RunningReplica) -> None:
+    """PancakeSwap's pools are Uniswap's with another callback."""
+    (pool,) = (
+        found
+        for found in (*replica.pools, *replica.state.other_pools())
+        if "pancake" in f"{found['venue']} {found.get('dex')}" and {found["token0"], found["token1"]} == {WETH, USDC}
+    )
+    _, fair = site.route(WETH, ETHER, site.pool(V3, WETH, USDC))
+    route = (Step(StepKind.V3, pool["address"], 0, USDC),)
+    site.give(WETH, site.adapter, ETHER)
+    before = site.balance(WETH, pool["address"])
+    site.must(STRANGER, site.adapter, swap_calldata(WETH, route, fair * 97 // 100, USER))
+    assert grown(site, WETH, pool["address"], before) == ETHER
     assert site.left() == {}
 
 

@@ -18,7 +18,7 @@ interface IMorpho {
     /// @param data Comes back with the callback.
     function flashLoan(address token, uint256 assets, bytes calldata data) external;
 
-    /// @notice Pay out collateral of an unhealthy borrower, call back `onMorphoLiquidate`, and pull what is repaid for it.
+    /// @notice Pay out collateral of an unhealthy borrower, call back `onMorphoLiquidate`, and pull what it repays.
     /// @param marketParams The market.
     /// @param borrower Whose position.
     /// @param seizedAssets Collateral to take, raw units; zero when shares are given.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.30;
 
-/// @title A token that anybody may mint, honest or in one of several hostile ways; it unwraps to coins that it was given
+/// @title A token that anybody may mint, honest or in one of several hostile ways; it unwraps to coins it was given
 contract AdapterToken {
     enum Mode {
         PLAIN,
