@@ -51,7 +51,8 @@ CYCLES = 2_000
 """Of each shape; so many are sized at once."""
 CALLED = 40
 """The first of them are also given to the peers one by one."""
-REPEATS = 15
+REPEATS = 50
+"""Times that all cycles are sized, before the peers and once more after; a run takes a millisecond or so."""
 LEAST_GAIN = 2e-4
 """Logarithm of the product of a cycle's rates, at least."""
 LOOSENESS = 16

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +42,9 @@ class SyntheticMarket:
     core: list[Address]
 
 
+@cache
 def synthetic_market(size: int, seed: int = 0) -> SyntheticMarket:
-    """A market of ``size`` pools, the same for the same arguments."""
+    """A market of ``size`` pools, the same for the same arguments; kept, for it takes long, and not to be changed."""
     rng = np.random.default_rng(seed)
     spokes = max(int(0.6 * size) - HUBS, 20)
     ends = _listings(rng, size, spokes)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from degenbot._ffi import ArbitrageEngine, Bot
 
-REPEATS = 5
+REPEATS = 3
 
 
 def register(bot: Bot, row: dict) -> int:
