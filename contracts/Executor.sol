@@ -133,8 +133,7 @@ contract Executor is Frames {
             case 0 {
                 let expected := tload(SLOT)
                 if eq(shr(96, expected), caller()) {
-                    let kind := and(expected, KIND_MASK)
-                    if iszero(kind) {
+                    if and(expected, SHORT_FRAME) {
                         // The callback of a V3 pool: (int256 amount0, int256 amount1, bytes at 0x84).
                         //
                         //     require keccak(continuation) matches, and that it holds an operation
@@ -241,6 +240,7 @@ contract Executor is Frames {
                         }
                         stop()
                     }
+                    let kind := and(expected, KIND_MASK)
                     if eq(kind, DIRECT) {
                         // The callback of a V3 pool that is paid at once, whatever bytes it gives.
                         tstore(SLOT, 0)

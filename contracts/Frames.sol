@@ -65,7 +65,8 @@ abstract contract Frames is Roles {
         uint256 loan = tag & LOAN_MASK;
         uint256 owed;
         if (tag & FLASH_SWAP != 0) UniswapV2.requireInitiator();
-        if (loan != 0) {
+        bool lent = loan != NO_LOAN;
+        if (lent) {
             loan = (loan >> LOAN_SHIFT) + MORPHO - 1;
             if (loan == AAVE_V3) AaveV3.requireInitiator();
             else if (loan == ERC3156_LOAN) ERC3156.requireInitiator();
@@ -73,7 +74,7 @@ abstract contract Frames is Roles {
             owed = frame.takeAmount();
         }
         _runOperations(frame);
-        if (loan != 0) _repay(loan, frame.token, owed);
+        if (lent) _repay(loan, frame.token, owed);
         if (tag & (PAYS | DIRECT) != 0) Token.transfer(frame.token, uint160(msg.sender), _asked(tag));
         if (tag & LAYOUT_MASK == LAYOUT_UNLOCK) {
             assembly ("memory-safe") {

@@ -2,7 +2,7 @@
 pragma solidity 0.8.30;
 
 import {Errors} from "../Errors.sol";
-import {ADDRESS_WIDTH, DIRECT, FLASH_SWAP, GENERAL, LAYOUT_MASK, TOKEN_MASK} from "./Opcodes.sol";
+import {ADDRESS_WIDTH, LAYOUT_MASK, LOAN_MASK, NO_LOAN, TOKEN_MASK} from "./Opcodes.sol";
 import {Frame} from "./Frame.sol";
 import {Coins} from "./Coins.sol";
 
@@ -38,7 +38,8 @@ library Continuation {
             length := sub(end, at)
             calldatacopy(add(destination, width), at, length)
             length := add(length, width)
-            tstore(SLOT, or(or(shl(96, target), GENERAL), or(and(keccak256(destination, length), HASH_MASK), tag)))
+            tag := or(tag, mul(NO_LOAN, iszero(and(tag, LOAN_MASK))))
+            tstore(SLOT, or(shl(96, target), or(and(keccak256(destination, length), HASH_MASK), tag)))
         }
     }
 

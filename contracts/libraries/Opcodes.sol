@@ -119,17 +119,18 @@ uint256 constant NUMBER_ARBITRUM = 3;
 uint256 constant NUMBER_POLYGON = 4;
 uint256 constant NUMBER_NATIVE = 5; // the chain's coin itself, under the zero address
 
-uint256 constant GENERAL = 0x0080; // the frame is read by `Frames`
+uint256 constant SHORT_FRAME = 0x0080; // the callback of a V3 pool, read by the short way
 uint256 constant DIRECT = 0x0100; // the caller is paid, and nothing else
 uint256 constant FLASH_SWAP = 0x0200; // the callback names an initiator first, which has to be this contract
-uint256 constant KIND_MASK = 0x0380;
 uint256 constant LOAN_SHIFT = 10; // of a loan: its number from MORPHO on, which has 1
 uint256 constant LOAN_MASK = 0x3c00;
+uint256 constant NO_LOAN = 0x3c00; // a frame that `Frames` reads, and no loan
+uint256 constant KIND_MASK = 0x3f00; // of the other frames of the short way
 uint256 constant ZERO_SIDE = 0x4000; // of the caller's tokens, token0 goes in
 uint256 constant PAYS = 0x8000; // the caller is paid at the end
 
 // Tags of the short way, whose profit token is WETH on Ethereum.
-uint256 constant SHORT_V3 = 0x0014;
+uint256 constant SHORT_V3 = 0x0094;
 uint256 constant SHORT_DIRECT = 0x0110;
 uint256 constant SHORT_FLASH_SWAP = 0x0215;
 uint256 constant SHORT_V4 = 0x0352; // both direct and a flash swap, which nothing else is; the coin itself

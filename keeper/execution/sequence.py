@@ -77,10 +77,9 @@ class _Arrangement:
             closes = () if unlock.opcode is Opcode.V4_UNLOCK_ETHEREUM else (step(Opcode.V4_CLOSE),)
             return (unlock, *self._chain(), *closes), ()
         deferred = self._deferred()
-        if deferred:
-            self._defer(deferred)
-        elif kind not in (LenderKind.FLASH_SWAP, LenderKind.INVENTORY, LenderKind.UNISWAP_V4, LenderKind.BALANCER_V3):
+        if kind not in (LenderKind.FLASH_SWAP, LenderKind.INVENTORY, LenderKind.UNISWAP_V4, LenderKind.BALANCER_V3):
             self.operations.append(Loan(_loan_opcode(self.financing, self.token), self.financing.lender, self._amount))
+        self._defer(deferred)
         if singleton is not None:
             v4 = any(isinstance(leg.detail, V4Key) for leg in self.legs) or kind is LenderKind.UNISWAP_V4
             opcode = Opcode.V4_UNLOCK if v4 else Opcode.BALANCER_V3_UNLOCK

@@ -27,6 +27,7 @@ from tests.contracts.site import (
     LENDERS,
     OPERATOR,
     STRANGER,
+    TREASURY,
     USDC,
     USDT,
     WETH,
@@ -254,6 +255,20 @@ def test_splits_and_loops_netted_in_one_transaction(site: Site, replica: Running
                 fee = -(-needed * pool["fee_pips"] // 10**6)
                 financing = replace(financing, fee=fee, token0=pool["token0"] == WETH)  # noqa: PLW2901
             assert earns(site, route, financing) == route.gross_profit - financing.fee > 0
+
+
+def test_a_leg_before_its_turn_is_paid_at_the_end_of_a_loan(site: Site, replica: RunningReplica) -> None:
+    legs = joint(site, replica).legs
+    early = JointRoute(WETH, (legs[-1], *legs[:-1]))
+    assert legs[-1].venue is VenueKind.UNISWAP_V3
+    loan = borrow(LenderKind.MORPHO, LENDERS[LenderKind.MORPHO], 6 * ETHER)
+    assert earns(site, early, loan) == early.gross_profit > 0
+
+
+def test_roles_are_read_without_a_sender(site: Site) -> None:
+    for function, role in (("operator()", OPERATOR), ("treasury()", TREASURY)):
+        request = {"to": site.executor, "data": "0x" + calldata(function).hex(), "from": ZERO_ADDRESS}
+        assert int(site.rpc("eth_call", request, "latest"), 16) == int(role, 16)
 
 
 # ---------------------------------------------------------------------- the builder
