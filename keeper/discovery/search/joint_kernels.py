@@ -455,7 +455,8 @@ def solve_joint(made: JointInstance, work: Work, log_price: FloatArray, gas: flo
                 put(work.lowest, log_price)
     evaluate(made, work, work.lowest, 0.0, 0.0)
     for pool in range(work.alive.size):
-        work.alive[pool] = work.surplus[pool] > ADMITTED * gas
+        # without gas all stay: prices may still move to where one more trades
+        work.alive[pool] = work.surplus[pool] >= ADMITTED * gas
     put(log_price, work.lowest)
     value, legs = 0.0, 0
     for attempt in range(2):
@@ -465,6 +466,9 @@ def solve_joint(made: JointInstance, work: Work, log_price: FloatArray, gas: flo
             work.alive[:] = True
         value, legs, taken = prune(made, work, log_price, gas, value, legs, attempt == 1)
         steps += taken
+    if gas == 0.0 and work.legs.all():
+        # the sum of all surpluses is a bound itself, as long as no pair of a contract was left out for another
+        bound = min(bound, value)
     return value, bound, legs, steps
 
 
