@@ -72,7 +72,8 @@ def market_around(search: LoopSearch, changed: Collection[Address], profit_token
 
     None where no loop earns, or where no pool trades the profit token.
     """
-    with search.lock:
+    # the tables belong together, and a supposed change is in them only for a while
+    with search._lock:
         table, graph = search.table, search.graph
         profit = table.token_index.get(profit_token)
         if profit is None:
