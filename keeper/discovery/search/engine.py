@@ -60,8 +60,9 @@ class LoopSearch:
         profit_tokens: where loops may start and end. A loop that holds several starts at the first named of them;
             profits in other tokens than the first are compared at the deepest pool between the two.
         probe: raw units of the first profit token at whose worth rates are compared; 0 compares them at the margin. A
-            loop that earns nothing with this input earns less than this input at any other: so with the worth of a
-            transaction's gas no loop is missed that could pay for it, and pools of dust cannot hide any.
+            loop that earns nothing with this input earns less than about this input at any other: so with what a
+            transaction's gas costs no loop is missed that could pay for it, and pools of dust cannot hide any. The
+            worth of other tokens is taken when the tables are made.
         enumerated_steps: see `ENUMERATED_STEPS`.
     """
 

@@ -177,15 +177,20 @@ def outer_paths(
 
 
 @lean_kernel
-def insert(hubs: Hubs, h: int, g: int, node: int, rate: float) -> None:
-    """Put a path among the kept ones of an entry that does not have its node; the last makes room for it."""
-    rates, nodes = hubs.two_rate, hubs.two_node
-    at = hubs.two_size[h, g]
+def insert(
+    rates: FloatArray, nodes: IntArray, sizes: IntArray, floors: FloatArray, h: int, g: int, node: int, rate: float
+) -> None:
+    """Put a path among the kept ones of an entry that does not have its node; the last makes room for it.
+
+    The arrays are ``two_rate``, ``two_node``, ``two_size`` and ``two_floor``: handed over alone, they cost a call less
+    than all the tables do.
+    """
+    at = sizes[h, g]
     if at == KEPT:
         at -= 1
-        hubs.two_floor[h, g] = max(hubs.two_floor[h, g], rates[h, g, at])
+        floors[h, g] = max(floors[h, g], rates[h, g, at])
     else:
-        hubs.two_size[h, g] = at + 1
+        sizes[h, g] = at + 1
     while at > 0 and rates[h, g, at - 1] < rate:
         rates[h, g, at], nodes[h, g, at] = rates[h, g, at - 1], nodes[h, g, at - 1]
         at -= 1
@@ -205,17 +210,18 @@ def fill_two(graph: Graph, hubs: Hubs, h: int, g: int) -> None:
     for i in range(hubs.two_start[key], hubs.two_start[key + 1]):
         rate = rates[middles[i, inward] ^ 1] + rates[middles[i, outward]]
         if rate > last:
-            insert(hubs, h, g, middles[i, 0], rate)
+            insert(hubs.two_rate, hubs.two_node, hubs.two_size, hubs.two_floor, h, g, middles[i, 0], rate)
             last = hubs.two_rate[h, g, KEPT - 1]
         elif rate > hubs.two_floor[h, g]:
             hubs.two_floor[h, g] = rate
 
 
 @lean_kernel
-def change_two(hubs: Hubs, h: int, g: int, node: int, rate: float) -> bool:
+def change_two(
+    rates: FloatArray, nodes: IntArray, sizes: IntArray, floors: FloatArray, h: int, g: int, node: int, rate: float
+) -> bool:
     """Enter the new rate of the path h -> node -> g; False where the entry has to be found anew."""
-    rates, nodes = hubs.two_rate, hubs.two_node
-    size, floor = hubs.two_size[h, g], hubs.two_floor[h, g]
+    size, floor = sizes[h, g], floors[h, g]
     at = 0
     while at < size and nodes[h, g, at] != node:
         at += 1
@@ -230,11 +236,11 @@ def change_two(hubs: Hubs, h: int, g: int, node: int, rate: float) -> bool:
         for i in range(at, size):
             rates[h, g, i], nodes[h, g, i] = rates[h, g, i + 1], nodes[h, g, i + 1]
         rates[h, g, size], nodes[h, g, size] = -np.inf, -1
-        hubs.two_size[h, g] = size
+        sizes[h, g] = size
     # a path that is no better than one outside may be is outside as well
     if rate > floor:
-        insert(hubs, h, g, node, rate)
-    return bool(hubs.two_size[h, g] >= 2 or floor == -np.inf)
+        insert(rates, nodes, sizes, floors, h, g, node, rate)
+    return bool(sizes[h, g] >= 2 or floor == -np.inf)
 
 
 @lean_kernel
@@ -278,6 +284,7 @@ def refresh_hubs(graph: Graph, hubs: Hubs, pairs: IntArray, count: int) -> None:
     size = hubs.direct.shape[0]
     rates, low, high = graph.log_rate, graph.low, graph.high
     number, start, to, edge = hubs.number, hubs.start, hubs.to, hubs.edge
+    two_rate, two_node, two_size, two_floor = hubs.two_rate, hubs.two_node, hubs.two_size, hubs.two_floor
     stale, marked, marks = hubs.stale, hubs.marked, 0
     for i in range(count):
         pair = pairs[i]
@@ -302,7 +309,7 @@ def refresh_hubs(graph: Graph, hubs: Hubs, pairs: IntArray, count: int) -> None:
                     else:
                         h, g = to[j], hub
                         rate = rates[edge[j] ^ 1] + back
-                    if not stale[h, g] and not change_two(hubs, h, g, node, rate):
+                    if not stale[h, g] and not change_two(two_rate, two_node, two_size, two_floor, h, g, node, rate):
                         stale[h, g] = True
                         marked[marks, 0], marked[marks, 1] = h, g
                         marks += 1

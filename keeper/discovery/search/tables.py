@@ -31,7 +31,7 @@ from keeper.discovery.search.arrays import (
     LongArray,
     Ranges,
 )
-from keeper.discovery.search.exact import NOT_EXACT
+from keeper.discovery.search.exact import NOT_EXACT, PAIR
 from keeper.discovery.search.ranges import ExactView, ranges_of
 from keeper.discovery.search.rows import WORDS, refresh_heads, write_states
 from keeper.domain.token import TRADED_VENUES
@@ -152,8 +152,20 @@ class PoolTable:
             at=np.full(2 * size, -1, dtype=np.int32),
             log_rate=np.full(2 * size, -np.inf),
         )
+        plain = [
+            k
+            for k, (_, view) in enumerate(listed)
+            if type(view) is UniswapV2Pool and 0 <= view.fee_pips < FEE_DENOMINATOR
+        ]
+        for k in plain:
+            self.pools[k] = view = listed[k][1]
+            self._layout[k], self.exact.kind[k] = _PAIR, PAIR
+            self._set_fee(k, view, view.fee_pips)
+        known = set(plain)
         for k, (_, view) in enumerate(listed):
-            self.write(k, view)
+            if k not in known:
+                self.write(k, view)
+        self._write_states(np.array(plain, dtype=np.int64), [listed[k][1] for k in plain], np.empty(0, np.int64), [])
         self.refresh_heads()
 
     def _number_pools(self) -> None:
@@ -179,12 +191,17 @@ class PoolTable:
             return (known,)
         return () if known == UNKNOWN else self._groups[-2 - known]
 
+    def _numbers(self, keys: Collection[Address]) -> list[int]:
+        """As in ``index``, `UNKNOWN` for pools that are not in it."""
+        known = self.index.get
+        return [known(key, UNKNOWN) for key in keys]
+
     def positions(self, keys: Collection[Address]) -> IntArray:
         """Row numbers, ascending; unknown pools are left out."""
-        found = [self.index.get(key, UNKNOWN) for key in keys]
+        found = self._numbers(keys)
+        if min(found, default=0) < 0:
+            found = [k for key in keys for k in self.rows_of(key)]
         rows = np.array(found, dtype=np.int32)
-        if rows.size and rows.min() < 0:
-            rows = np.array([k for key in keys for k in self.rows_of(key)], dtype=np.int32)
         rows.sort()
         return rows
 
@@ -206,13 +223,17 @@ class PoolTable:
         Returns:
             the rows written, and the pools that are left to be written one by one.
         """
-        known = self.index.get
-        rows = np.array([known(key, UNKNOWN) for key in keys], dtype=np.int64)
+        rows = np.array(self._numbers(keys), dtype=np.int64)
         layout = self._layout[np.maximum(rows, UNKNOWN)]
         left = [keys[i] for i in np.flatnonzero(layout == _SLOW).tolist()]
         # of each kind the rows and their states; columns of integers are read off states of one class the quickest
         pairs, paired = self._usual(_PAIR, layout, rows, keys, pools, left)
         ranged, priced = self._usual(_TICKS, layout, rows, keys, pools, left)
+        self._write_states(pairs, paired, ranged, priced)
+        return np.concatenate((pairs, ranged)), left
+
+    def _write_states(self, pairs: LongArray, paired: list[Any], ranged: LongArray, priced: list[Any]) -> None:
+        """What swaps change, in rows that are laid out for these states."""
         columns = [
             *[pool.reserve0 for pool in paired],
             *[pool.reserve1 for pool in paired],
@@ -223,11 +244,10 @@ class PoolTable:
         if columns:
             data = np.frombuffer(marshal.dumps(columns, 2), dtype=np.uint8)
             words, fits = np.empty((len(columns), WORDS), dtype=np.uint64), np.empty(len(columns), dtype=np.bool_)
-            other = np.empty(len(rows), dtype=np.int64)
+            other = np.empty(pairs.size + ranged.size, dtype=np.int64)
             count = write_states(data, pairs, ranged, self.ranges, self.exact, words, fits, other)
             for k in other[:count].tolist():
                 self.write(k, self.pools[k])
-        return np.concatenate((pairs, ranged)), left
 
     def _usual(
         self,
@@ -283,22 +303,24 @@ class PoolTable:
         ranges.length[k] = needed - 1
         ranges.price[k], ranges.current[k], ranges.span[k] = view.price, view.current, view.span
         ranges.lowest[k], ranges.highest[k] = view.price / view.span, view.price * view.span
-        fee = pool.fee_pips if view.fee_pips is None else view.fee_pips
-        ranges.root_fee[k] = ((FEE_DENOMINATOR - fee) / FEE_DENOMINATOR) ** 0.5
-        self._fees[k] = pool.fee_pips
-        self.fee_tier[k] = self._tiers.setdefault((pool.dex, pool.fee_pips), len(self._tiers))
-        self._write_exact(k, at, fee, view.exact)
+        self._set_fee(k, pool, pool.fee_pips if view.fee_pips is None else view.fee_pips)
+        self._write_exact(k, at, view.exact)
         if type(pool) is UniswapV2Pool:
             self._layout[k] = _PAIR
         elif type(pool) in _RANGED and view.exact is not None:
             self._layout[k] = _TICKS
 
-    def _write_exact(self, k: int, at: int, fee: int, known: ExactView | None) -> None:
+    def _set_fee(self, k: int, pool: Pool, fee: int) -> None:
+        self.ranges.root_fee[k], self.exact.fee[k] = ((FEE_DENOMINATOR - fee) / FEE_DENOMINATOR) ** 0.5, fee
+        self._fees[k] = pool.fee_pips
+        self.fee_tier[k] = self._tiers.setdefault((pool.dex, pool.fee_pips), len(self._tiers))
+
+    def _write_exact(self, k: int, at: int, known: ExactView | None) -> None:
         exact = self.exact
         if known is None:
             exact.kind[k] = NOT_EXACT
             return
-        exact.kind[k], exact.fee[k] = known.kind, fee
+        exact.kind[k] = known.kind
         exact.tick[k], exact.spacing[k] = known.tick, known.spacing
         shift = 192 if known.ticks else 128
         exact.words[k] = np.frombuffer((known.state[0] | known.state[1] << shift).to_bytes(40, "little"), np.uint64)
