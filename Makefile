@@ -2,7 +2,7 @@
 SHELL := bash
 ENVIRONMENT := . toolchain/env.sh
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench-gas bench-loans mutants doctor bench-search bench-book exactness lock clean
+.PHONY: help setup run test lint bench-gas bench-loans mutants doctor kernels exact-search bench-search bench-book exactness lock clean
 
 help: ## list the targets
 	@printf 'make TARGET [ARGS="..."]\n\n'
@@ -34,6 +34,12 @@ mutants: setup ## plant bugs in executor and adapter and list what notices each;
 
 doctor: setup ## check every component and say how to mend what is wrong
 	@exec .venv/bin/keeper doctor $(ARGS)
+
+kernels: setup ## compile the search's kernels ahead of the first start
+	@exec .venv/bin/python -m keeper.discovery.search.compiled
+
+exact-search: setup ## ask the search's compiled integers and the pools' own 200,000 times; they must agree
+	@ORION_EXACT_POOLS=4400 exec .venv/bin/python -m pytest -p no:ape_test -q tests/discovery/test_search_exact.py
 
 bench-search: setup ## time the loop search beside others; ARGS="--json", ARGS="--help"
 	@$(ENVIRONMENT) && exec .venv/bin/python -m benchmarks.search $(ARGS)
