@@ -34,8 +34,8 @@ class VenueKind(StrEnum):
     BALANCER_V3_STABLE = "balancer_v3_stable"
 
 
-TRADED_VENUES = (VenueKind.UNISWAP_V2, VenueKind.UNISWAP_V3)
-"""The kinds that the search takes and the executor can trade; pools of the others are known by their maths alone."""
+TRADED_VENUES = tuple(VenueKind)
+"""The kinds that the search takes and the executor can trade."""
 
 
 class LenderKind(StrEnum):

@@ -11,13 +11,15 @@ from typing import Any
 import orjson
 
 from keeper.domain.errors import InputError
-from keeper.domain.token import TRADED_VENUES, Token, VenueKind
+from keeper.domain.token import Token, VenueKind
 from keeper.domain.units import Address, to_address
 from keeper.replica import addresses
 from keeper.replica.abi import call_data, decode_result
 from keeper.replica.rpc import Rpc
 
 _Q96 = 1 << 96
+SWAPPED_VENUES = (VenueKind.UNISWAP_V2, VenueKind.UNISWAP_V3)
+"""The kinds in which the traders of the replica swap; arbitrage brings the others along."""
 _FIELDS = ("address", "venue", "dex", "token0", "token1", "fee_pips")
 
 
@@ -68,7 +70,7 @@ def tradable_pools(entries: Sequence[dict[str, Any]]) -> tuple[TradedPool, ...]:
         for name in _FIELDS:
             if name not in entry:
                 raise InputError(f"pools[{index}].{name}", None, "Rebuild the replica: its list of pools is damaged.")
-        if entry["venue"] in TRADED_VENUES:
+        if entry["venue"] in SWAPPED_VENUES:
             pools.append(
                 TradedPool(
                     to_address(entry["address"], f"pools[{index}].address"),

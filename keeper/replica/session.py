@@ -74,7 +74,8 @@ class ReplicaSession:
 
     @property
     def pools_file(self) -> Path:
-        return state.folder(self._home) / state.POOLS
+        """The list of all pools, for the keeper."""
+        return self._home / "run" / f"replica-pools-{os.getpid()}.json"
 
     @property
     def tokens_file(self) -> Path:
@@ -94,6 +95,8 @@ class ReplicaSession:
     async def start(self) -> None:
         """Build what is missing and start node and service."""
         deployed, self.deployment = await ensure_deployed(self._home, progress=self._progress)
+        self.pools_file.parent.mkdir(parents=True, exist_ok=True)
+        self.pools_file.write_bytes(orjson.dumps([*deployed.pools(), *deployed.other_pools()]))
         self._anvil = await start_anvil(deployed, log_dir=self._home / "logs", automine=False, name=self._name("anvil"))
         await self._start_service()
 
@@ -106,12 +109,14 @@ class ReplicaSession:
         if self._anvil is not None:
             await self._anvil.stop()
         self._ready_file.unlink(missing_ok=True)
+        self.pools_file.unlink(missing_ok=True)
 
     async def _start_service(self) -> None:
         self._ready_file.parent.mkdir(parents=True, exist_ok=True)
         self._ready_file.unlink(missing_ok=True)
         argv = [sys.executable, "-m", "keeper.replica.service", "--rpc-url", self.http_url, "--setup"]
-        argv += ["--pools", str(self.pools_file), "--tokens", str(self.tokens_file), "--seed", str(self._seed)]
+        argv += ["--pools", str(state.folder(self._home) / state.POOLS), "--tokens", str(self.tokens_file)]
+        argv += ["--seed", str(self._seed)]
         argv += ["--block-time", str(self._block_time), "--ready-file", str(self._ready_file)]
         argv += ["--rival"] * self._rival + ["--paced"] * self._paced
         self._service = ManagedProcess(self._name("replica"), argv, log_dir=self._home / "logs")

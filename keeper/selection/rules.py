@@ -14,17 +14,27 @@ from keeper.domain.units import Address, Wei
 BASE_GAS = 60_000
 """Transaction, calldata, executor and profit check; measured on two-hop routes, rounded up."""
 
-HOP_GAS = {VenueKind.UNISWAP_V2: 45_000, VenueKind.UNISWAP_V3: 60_000}
-"""A swap through a warm-storage pool of the venue, tokens included; an estimate for filtering only: the
+HOP_GAS = {
+    VenueKind.UNISWAP_V2: 45_000,
+    VenueKind.UNISWAP_V3: 60_000,
+    VenueKind.PANCAKESWAP_V3: 65_000,
+    VenueKind.SOLIDLY_VOLATILE: 65_000,
+    VenueKind.SOLIDLY_STABLE: 85_000,
+    VenueKind.UNISWAP_V4: 35_000,
+    VenueKind.BALANCER_V2_WEIGHTED: 110_000,
+    VenueKind.BALANCER_V2_STABLE: 130_000,
+    VenueKind.BALANCER_V3_WEIGHTED: 95_000,
+    VenueKind.BALANCER_V3_STABLE: 105_000,
+    VenueKind.CURVE_STABLESWAP: 130_000,
+    VenueKind.CURVE_TRICRYPTO: 260_000,
+}
+"""A swap through a warm-storage pool of the venue, tokens and approvals included; an estimate for filtering only: the
 simulation gives the exact figure before anything is sent."""
 
 
 def estimate_gas(route: Route) -> int:
-    """Gas that the route is likely to use, for filtering; the plan itself is priced by simulation.
-
-    A hop whose kind the executor cannot trade counts as nothing: `Rules` drops its route.
-    """
-    return BASE_GAS + sum(HOP_GAS.get(hop.venue, 0) for hop in route.hops)
+    """Gas that the route is likely to use, for filtering; the plan itself is priced by simulation."""
+    return BASE_GAS + sum(HOP_GAS[hop.venue] for hop in route.hops)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +77,6 @@ class Rules:
 
     def _broken_rule(self, opportunity: Opportunity, gas_cost: int) -> str | None:
         gross = opportunity.route.gross_profit
-        if any(hop.venue not in HOP_GAS for hop in opportunity.route.hops):
-            return "venue_not_traded"
         if opportunity.risk is RiskClass.VERY_HIGH:
             return "risk_very_high"
         if opportunity.route.token != self.profit_token:
