@@ -11,6 +11,7 @@ Routes of V2 and V3 pools that finance themselves have the layout of `keeper.exe
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from eth_utils.address import to_checksum_address
@@ -141,6 +142,7 @@ def encode(
     last_block: int,
     parent_hash: Hash32 | None = None,
     builder_bps: int = 0,
+    hooks: Collection[Address] = (),
 ) -> bytes:
     """The executor's calldata for ``route``.
 
@@ -151,6 +153,7 @@ def encode(
         last_block: number of the last block in which the transaction may run.
         parent_hash: hash of the block it has to follow; None when any will do.
         builder_bps: share of the profit that is paid to the builder of the block, ten-thousandths.
+        hooks: the hooks of Uniswap V4 that pools may have; others are refused.
 
     Raises:
         InputError: the route and the financing do not fit together, or a value does not fit its field.
@@ -176,7 +179,7 @@ def encode(
     ):
         operations = nest(route.hops)
     else:
-        operations, watched = arrange(route, financing, executor)
+        operations, watched = arrange(route, financing, executor, hooks)
     prefix = None if parent_hash is None else bytes.fromhex(to_hash32(parent_hash, "parent_hash")[2:])[:PARENT_WIDTH]
     stream = Stream(min_profit, last_block, prefix, route.token, operations, builder_bps, watched)
     first = operations[0]

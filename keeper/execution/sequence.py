@@ -12,6 +12,7 @@ which is opened last, and a transaction can have one of the two.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -39,13 +40,22 @@ BALANCER_V3_VENUES = frozenset((VenueKind.BALANCER_V3_WEIGHTED, VenueKind.BALANC
 
 
 def arrange(
-    route: Route | JointRoute, financing: Financing, executor: Address
+    route: Route | JointRoute, financing: Financing, executor: Address, hooks: Collection[Address] = ()
 ) -> tuple[tuple[Operation, ...], tuple[Address, ...]]:
     """The operations of the route, and the tokens to watch.
 
+    Args:
+        hooks: the hooks of Uniswap V4 that pools may have.
+
     Raises:
-        InputError: a leg takes in what is not there and cannot be put off, or two contracts would have to be unlocked.
+        InputError: a leg takes in what is not there and cannot be put off, two contracts would have to be unlocked, or
+            a pool has hooks that are not allowed.
     """
+    for leg in route.hops if isinstance(route, Route) else route.legs:
+        if isinstance(leg.detail, V4Key) and leg.detail.hooks not in (ZERO_ADDRESS, *hooks):
+            raise InputError(
+                "route", leg.detail.hooks, "Take a pool without hooks, or allow these: they are foreign code."
+            )
     if isinstance(route, Route):
         return _Arrangement(route.token, route.hops, True, financing, executor).build()
     return _Arrangement(route.token, route.legs, False, financing, executor).build()

@@ -11,10 +11,10 @@ from keeper.domain.errors import InputError
 from keeper.domain.joint_route import JointRoute
 from keeper.domain.plan import Financing
 from keeper.domain.route import Hop, Route
-from keeper.domain.swap_detail import BalancerV3Vault
+from keeper.domain.swap_detail import BalancerV3Vault, V4Key
 from keeper.domain.token import LenderKind, VenueKind
 from keeper.domain.units import ZERO_ADDRESS, Address
-from keeper.execution.codec import encode
+from keeper.execution.codec import V4Swap, decode, encode
 from keeper.market.specs import PoolSpec
 from keeper.market.venues.uniswap_v4 import UniswapV4Pool
 from keeper.replica import addresses
@@ -164,6 +164,19 @@ def test_a_loop_through_v4_earns_the_coin_itself(
     route = Route(hops(pools, (ZERO_ADDRESS, USDC, ZERO_ADDRESS), 2 * ETHER))
     on_account = borrow(LenderKind.UNISWAP_V4, MANAGER, 2 * ETHER)
     assert earns(site, route, on_account) == route.gross_profit > 0
+
+
+def test_pools_with_hooks_are_refused_unless_they_are_allowed(site: Site) -> None:
+    hooks = Address("0x" + "40" * 20)
+    keys = [V4Key(MANAGER, ZERO_ADDRESS, USDC, fee, 10, hooks) for fee in (500, 3000)]
+    there = Hop(Address("0x01"), VenueKind.UNISWAP_V4, "v4", ZERO_ADDRESS, USDC, True, 10, 20, 500, keys[0])
+    back = Hop(Address("0x02"), VenueKind.UNISWAP_V4, "v4", USDC, ZERO_ADDRESS, False, 20, 30, 3000, keys[1])
+    route, loan = Route((there, back)), borrow(LenderKind.UNISWAP_V4, MANAGER, 10)
+    terms = {"executor": site.executor, "min_profit": 1, "last_block": 1}
+    with pytest.raises(InputError, match="foreign code"):
+        encode(route, loan, **terms)  # type: ignore[arg-type]
+    swaps = decode(encode(route, loan, hooks=[hooks], **terms)).operations[1:]  # type: ignore[arg-type]
+    assert [swap.hooks for swap in swaps if isinstance(swap, V4Swap)] == [hooks, hooks]
 
 
 def test_v4_between_other_venues(site: Site, replica: RunningReplica, v4: tuple[V4Market, PoolSpec]) -> None:
