@@ -273,10 +273,14 @@ class LoopSearch:
         legs = legs_of_singles(table, loops, singles).take(first)
         count = first.size
         if allow.dexes is not DexRule.DISTINCT and count:
-            halves = split(table, self._layer(allow), loops, chosen, usable, gas_per_leg, self._walk)
-            more = np.flatnonzero(np.diff(halves.start) > loops.hop_counts[chosen])
-            legs = Legs.joined(legs, halves.take(more))
-            chosen = np.concatenate((chosen, chosen[more]))
+            # loops whose single pools promise less than those of others are split all the same
+            others = np.setdiff1d(np.arange(min(len(loops.hop_counts), 2 * limit)), chosen)[: limit - count]
+            tried = np.concatenate((chosen, others))
+            splits = split(table, self._layer(allow), loops, tried, usable, gas_per_leg, self._walk)
+            swaps = np.diff(splits.start)
+            more = np.flatnonzero((swaps > loops.hop_counts[tried]) | ((np.arange(tried.size) >= count) & (swaps > 0)))
+            legs = Legs.joined(legs, splits.take(more))
+            chosen = np.concatenate((chosen, tried[more]))
         for i, (loop, proof) in enumerate(zip(chosen.tolist(), prove_each(table, legs, self._work), strict=True)):
             if isinstance(proof, ProvenLoop):
                 key = loops.edges[loop, : loops.hop_counts[loop]].tobytes()
