@@ -2,7 +2,7 @@
 SHELL := bash
 ENVIRONMENT := . toolchain/env.sh
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench-gas bench-loans mutants doctor kernels exact-search bench-search bench-book exactness lock clean
+.PHONY: help setup run test lint bench-gas bench-loans mutants differential audit doctor kernels exact-search bench-search bench-book exactness lock clean
 
 help: ## list the targets
 	@printf 'make TARGET [ARGS="..."]\n\n'
@@ -31,6 +31,12 @@ bench-loans: setup ## gas of every source of financing over the executor's own b
 
 mutants: setup ## plant bugs in executor and adapter and list what notices each; fails if one survives
 	@exec .venv/bin/python -m tests.contracts.hunt $(ARGS)
+
+differential: setup ## run 100,000 random streams on the executor and compare with the codec; ARGS="--json --streams 5000"
+	@exec .venv/bin/python -m tests.contracts.security.differential $(ARGS)
+
+audit: setup ## slither and halmos on the executor, installed on first use; ARGS="--json"
+	@exec .venv/bin/python -m tests.contracts.security.audit $(ARGS)
 
 doctor: setup ## check every component and say how to mend what is wrong
 	@exec .venv/bin/keeper doctor $(ARGS)

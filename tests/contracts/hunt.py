@@ -12,6 +12,7 @@ from tests.contracts.attacks import ACCOMPLICE, ATTEMPTS, OTHER, POOL, TOKEN
 from tests.contracts.compiler import STAND_INS, compile_sources, executor_sources, read_sources
 from tests.contracts.mutants import MUTANTS, NUMBERS, PLANT_SLOT, planted_sources
 from tests.contracts.replica_node import running_replica
+from tests.contracts.security import attempts as scripted
 from tests.contracts.site import WETH, Node, Site
 
 
@@ -24,11 +25,12 @@ def hunt(node: Node) -> dict[str, list[str]]:
     stage = compile_sources(read_sources(STAND_INS), quick=True)["Stage"]
     for address in (POOL, OTHER, TOKEN, ACCOMPLICE):
         node.rpc("anvil_setCode", address, "0x" + stage.runtime.hex())
+    scripted.prepare_node(node)
     sound = Site(node, compile_sources(executor_sources())["Executor"].init_code)
     sound.give(WETH, sound.executor, 1)
-    weak = Site(node, compile_sources(planted_sources(), quick=True)["Executor"].init_code)
+    weak = Site(node, compile_sources(planted_sources())["Executor"].init_code)
     killers: dict[str, list[str]] = {name: [] for name in MUTANTS}
-    for attempt in ATTEMPTS:
+    for attempt in [*ATTEMPTS, *scripted.ATTEMPTS]:
         for site in (sound, weak):
             with site.undone():
                 if attempt.act(site) != attempt.answer:

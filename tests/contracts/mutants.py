@@ -1,7 +1,8 @@
 """Bugs to plant, each of which some attempt has to notice.
 
 All of them are compiled into one contract, whose storage then says which one is awake: compiling a contract for each of
-them would take minutes.
+them would take minutes. A bug whose text is not in the sources any more is an error. Bounds of the short ways are not
+among them where a frame that overruns its end reads on to what it refuses: taking them out changes nothing.
 """
 
 from __future__ import annotations
@@ -19,109 +20,307 @@ function planted(uint256 bug) view returns (bool awake) {{
 Replacement = tuple[str, str, str]
 """File, text, and what takes its place; ``BUG`` stands for the number of the bug."""
 
+AWAKE = f"eq(sload({PLANT_SLOT}), BUG)"
+ASLEEP = f"iszero({AWAKE})"
+EXECUTOR, FRAMES, ROLES = "Executor.sol", "Frames.sol", "Roles.sol"
+BUILDER, CONTINUATION, FRAME, HEADER, TOKEN, WATCH = (
+    f"libraries/{name}.sol" for name in ("Builder", "Continuation", "Frame", "Header", "Token", "Watch")
+)
+
 
 def without(path: str, statement: str) -> Replacement:
     """Leave a statement of Solidity out."""
     return path, statement, f"if (!planted(BUG)) {{ {statement} }}"
 
 
-def without_in_assembly(path: str, statement: str) -> Replacement:
-    return path, statement, f"if iszero(eq(sload({PLANT_SLOT}), BUG)) {{ {statement} }}"
+def instead(path: str, expression: str, other: str) -> Replacement:
+    """Take ``other`` for an expression of Solidity."""
+    return path, expression, f"(planted(BUG) ? {other} : {expression})"
 
 
-def asleep_in_assembly(path: str, condition: str, statement: str) -> Replacement:
+def then(path: str, statement: str, more: str) -> Replacement:
+    """Do ``more`` behind a statement of Solidity."""
+    return path, statement, f"{statement} if (planted(BUG)) {{ {more} }}"
+
+
+def without_in_assembly(path: str, before: str, statement: str, behind: str = "") -> Replacement:
+    """Leave a statement out; ``before`` and ``behind`` say which one."""
+    return path, before + statement + behind, f"{before}if {ASLEEP} {{ {statement} }}{behind}"
+
+
+def asleep_in_assembly(path: str, condition: str, statement: str, before: str = "") -> Replacement:
     """Leave a check of assembly out: ``if condition statement``."""
-    awake = f"iszero(eq(sload({PLANT_SLOT}), BUG))"
-    return path, f"if {condition} {statement}", f"if and(iszero(iszero({condition})), {awake}) {statement}"
+    text = f"{before}if {condition} {statement}"
+    return path, text, f"{before}if and(iszero(iszero({condition})), {ASLEEP}) {statement}"
 
 
 def then_in_assembly(path: str, statement: str, more: str) -> Replacement:
     """Spoil a result just after it was found."""
-    return path, statement, f"{statement} if eq(sload({PLANT_SLOT}), BUG) {{ {more} }}"
+    return path, statement, f"{statement} if {AWAKE} {{ {more} }}"
 
 
-IS_OPERATOR = "msg.sender == OPERATOR"
-SHORT_HEADER = "special := or(or(gt(number(), lastBlock), shr(28, lastBlock)), lt(end, 21))"
-READ_TOKEN = "function _readToken(uint256 tag, uint256 at)"
-BAD_STREAM = "{ fail(0x886e31df) }"
-HASH_CHECK = without("libraries/Continuation.sol", "if (difference != 0) revert Errors.ContinuationMismatch();")
-PAIR_INITIATOR = without("Executor.sol", "UniswapV2.requireInitiator();")
-AAVE_INITIATOR = without("Executor.sol", "if (kind == LAYOUT_AAVE_V3) AaveV3.requireInitiator();")
-ANY_CALLBACK = """
-        uint256 kind = msg.sig == 0x10d1e85c ? 5 : msg.sig == 0xf04f2707 ? 11 : msg.sig == 0x1b11d0ff ? 6 : 0;
-        if (kind != 0 && planted(BUG)) committed = (uint256(uint160(msg.sender)) << 96) | kind;
-        if (committed == 0) {"""
+def pure_no_more(path: str, name: str, text: str = "internal pure") -> Replacement:
+    """A planted bug reads storage, so the function that holds one is no longer pure."""
+    return path, f"{name} {text}", f"{name} {text.replace('pure', 'view')}"
+
+
+MISMATCH = "and(xor(keccak256(0x00, length), expected), HASH_MASK)"
+MISMATCHED = "{ fail(0x790c43cf) } // ContinuationMismatch()"
+BAD = "{ fail(0x886e31df) } // BadStream()"
+IS_OPERATOR = "switch eq(caller(), operator)"
+LONG_OPERATOR = "if (uint160(msg.sender) == OPERATOR) return _runStream();"
+EXPECTED_CALLER = "eq(shr(96, expected), caller())"
+SECOND_READING = "pop(staticcall(gas(), ETHEREUM_WETH, 0x1c, 0x24, 0x40, 0x20))\n                    let end :"
+SHORT_MINIMUM = "let minProfit := shl(byte(4, header), and(shr(192, header), 0xffffff))"
+TOO_LITTLE = "or(lt(end, start), lt(sub(end, start), minProfit))"
+TOO_LITTLE = "if (end < start || end - start < terms.minProfit) revert ProfitTooSmall(start, end, terms.minProfit);"
+INDENT = "\n                        "
+
+ANY_CALLBACK = """if (planted(BUG) && expected == 0 && msg.sig == 0x10d1e85c) {
+            expected = (uint256(uint160(msg.sender)) << 96) | 0x0285;
+            assembly { tstore(SLOT, expected) }
+        }"""
+PARENT = "if (flags & HAS_PARENT != 0 && uint256("
 
 MUTANTS: dict[str, list[Replacement]] = {
-    "hash_unchecked": [HASH_CHECK],
-    "caller_unchecked": [without("Executor.sol", "if (committed >> 96 != uint160(msg.sender)) revert Unauthorized();")],
-    "slot_kept": [without_in_assembly("libraries/Continuation.sol", "tstore(SLOT, 0)")],
-    "exit_unchecked": [without("Executor.sol", "if (Continuation.expected() != 0) revert CallbackMissing();")],
-    "pair_initiator_unchecked": [PAIR_INITIATOR],
-    "aave_initiator_unchecked": [AAVE_INITIATOR],
-    "morpho_allowance_unchecked": [without("lenders/Morpho.sol", "Token.requireNoAllowance(token, lender);")],
-    "aave_allowance_unchecked": [without("lenders/AaveV3.sol", "Token.requireNoAllowance(token, lender);")],
-    "token_answer_unchecked": [
-        then_in_assembly(
-            "Executor.sol",
-            "let ok := call(gas(), token_, 0, add(BUFFER, 0x1c), 0x44, 0x00, 0x20)",
-            "mstore(0x00, 1)",
-        )
-    ],
+    # ------------------------------------------------------------------ who may call
     "operator_unchecked": [
+        (EXECUTOR, IS_OPERATOR, f"switch or(eq(caller(), operator), and({AWAKE}, gt(calldatasize(), 43)))")
+    ],
+    "long_operator_unchecked": [
+        (EXECUTOR, LONG_OPERATOR, f"if (planted(BUG) && msg.sig == 0) return _runStream(); {LONG_OPERATOR}")
+    ],
+    "caller_unchecked": [without(EXECUTOR, "if (expected >> 96 != uint160(msg.sender)) revert Unauthorized();")],
+    "short_caller_unchecked": [
+        (EXECUTOR, f"if {EXPECTED_CALLER}", f"if or({EXPECTED_CALLER}, and(iszero(iszero(expected)), {AWAKE}))")
+    ],
+    "hash_unchecked": [without(CONTINUATION, "if (difference != 0) revert Errors.ContinuationMismatch();")],
+    "short_hash_unchecked": [
+        asleep_in_assembly(EXECUTOR, MISMATCH, MISMATCHED, f"calldatacopy(0x00, 0x84, length){INDENT}")
+    ],
+    "pair_hash_unchecked": [
+        asleep_in_assembly(EXECUTOR, MISMATCH, MISMATCHED, f"calldatacopy(0x00, 0xa4, length){INDENT}")
+    ],
+    "v4_hash_unchecked": [asleep_in_assembly(EXECUTOR, MISMATCH.replace("length", "end"), MISMATCHED)],
+    "slot_kept": [without_in_assembly(CONTINUATION, "", "tstore(SLOT, 0)")],
+    "short_slot_kept": [
+        without_in_assembly(EXECUTOR, "", "tstore(SLOT, 0)", f"{INDENT}    if and(word, shl(254, 1)) {{")
+    ],
+    "direct_slot_kept": [without_in_assembly(EXECUTOR, f"whatever bytes it gives.{INDENT}", "tstore(SLOT, 0)")],
+    "pair_slot_kept": [without_in_assembly(EXECUTOR, "", "tstore(SLOT, 0)", f"{INDENT}let word := calldataload(0xa4)")],
+    "v4_slot_kept": [without_in_assembly(EXECUTOR, "", "tstore(SLOT, 0)", f"{INDENT}end := add(0x44, end)")],
+    "exit_unchecked": [without(FRAMES, "if (Continuation.expected() != 0) revert CallbackMissing();")],
+    "short_exit_unchecked": [(EXECUTOR, SECOND_READING, f"if {AWAKE} {{ tstore(SLOT, 0) }} {SECOND_READING}")],
+    "v4_exit_unchecked": [asleep_in_assembly(EXECUTOR, "tload(SLOT)", "{ fail(0xe2481207) } // CallbackMissing()")],
+    "pair_initiator_unchecked": [without(FRAMES, "if (tag & FLASH_SWAP != 0) UniswapV2.requireInitiator();")],
+    "short_initiator_unchecked": [
+        asleep_in_assembly(EXECUTOR, "xor(calldataload(0x04), address())", "{ fail(0xd3734b64) } // WrongInitiator()")
+    ],
+    "aave_initiator_unchecked": [
         (
-            "Executor.sol",
-            IS_OPERATOR,
-            f"({IS_OPERATOR} || (planted(BUG) && msg.sig == 0 && msg.data.length > 40))",
+            FRAMES,
+            "if (loan == AAVE_V3) AaveV3.requireInitiator();",
+            "if (loan == AAVE_V3) { if (!planted(BUG)) AaveV3.requireInitiator(); }",
         )
     ],
-    "profit_unchecked": [without("Executor.sol", "if (short != 0) revert ProfitTooSmall(start, end, minProfit);")],
-    "loss_checked_only": [
-        then_in_assembly(
-            "Executor.sol", "short := or(lt(end, start), lt(sub(end, start), minProfit))", "short := lt(end, start)"
+    "erc3156_initiator_unchecked": [
+        (
+            FRAMES,
+            "else if (loan == ERC3156_LOAN) ERC3156.requireInitiator();",
+            "else if (loan == ERC3156_LOAN && !planted(BUG)) ERC3156.requireInitiator();",
         )
     ],
-    "withdrawal_open": [
-        without("Roles.sol", "if (msg.sender != TREASURY) revert Unauthorized();"),
-        ("Executor.sol", IS_OPERATOR, f"({IS_OPERATOR} && (!planted(BUG) || msg.sig == 0))"),
-    ],
-    "block_unchecked": [
-        without("Executor.sol", "if (block.number > lastBlock) revert Expired();"),
-    ],
-    "short_header_unchecked": [then_in_assembly("Executor.sol", SHORT_HEADER, "special := 0")],
-    "parent_unchecked": [
-        without("Executor.sol", "if (uint256(blockhash(block.number - 1)) >> 224 != parent) revert WrongParent();")
-    ],
-    "bounds_unchecked": [asleep_in_assembly("Executor.sol", "or(bad, gt(at, end))", BAD_STREAM + " // BadStream")],
-    "payment_bounds_unchecked": [asleep_in_assembly("Executor.sol", "or(bad, gt(at, end))", BAD_STREAM + " // paid")],
-    "v3_bounds_unchecked": [asleep_in_assembly("Executor.sol", "bad", BAD_STREAM)],
-    "flash_bounds_unchecked": [asleep_in_assembly("Executor.sol", "gt(at, end)", BAD_STREAM + " // flash")],
-    "next_unchecked": [
-        asleep_in_assembly("Executor.sol", "or(gt(add(at_, OPERAND_AT), end_), iszero(isSwap))", BAD_STREAM)
-    ],
-    "loan_anywhere": [asleep_in_assembly("Executor.sol", "and(tag, LAYOUT_MASK)", BAD_STREAM)],
-    "empty_stream_unchecked": [without("Executor.sol", "if (at >= msg.data.length) revert BadStream();")],
-    "token_number_unchecked": [
-        without("Executor.sol", "if (number != 0) revert BadStream();"),
-        ("Executor.sol", READ_TOKEN + " private pure", READ_TOKEN + " private view"),
-    ],
+    "withdrawal_open": [without(ROLES, "if (uint160(msg.sender) != TREASURY) revert Unauthorized();")],
     "callback_open": [
-        HASH_CHECK,
-        PAIR_INITIATOR,
-        AAVE_INITIATOR,
-        ("Executor.sol", "if (committed == 0) {", ANY_CALLBACK),
+        (EXECUTOR, "if (expected == 0) return _serve();", f"{ANY_CALLBACK} if (expected == 0) return _serve();")
     ],
-    "lender_believed": [
-        ("lenders/Loan.sol", "internal pure returns (uint256 committed)", "internal view returns (uint256 committed)"),
+    # ------------------------------------------------------------------ what has to be there at the end
+    "profit_unchecked": [without(FRAMES, TOO_LITTLE)],
+    "loss_checked_only": [
+        (FRAMES, "end - start < terms.minProfit)", "(end - start < terms.minProfit && !planted(BUG)))")
+    ],
+    "short_profit_unchecked": [then_in_assembly(EXECUTOR, SHORT_MINIMUM, "start := 0 minProfit := 0")],
+    "short_loss_checked_only": [
         then_in_assembly(
-            "lenders/Loan.sol",
-            "committed := shr(144, calldataload(add(at, OPERAND_AT)))",
-            "committed := calldataload(0x04)",
+            EXECUTOR, "let end := mload(0x40)\n                    header := calldataload(0)\n", "header := 0"
+        )
+    ],
+    "v4_profit_unchecked": [
+        (
+            EXECUTOR,
+            "finish(start, end, shl(byte(4, calldataload(0)),",
+            f"if {AWAKE} {{ start := 0 }} finish(start, end, shl(byte(4, calldataload(0)),",
+        )
+    ],
+    "measured_late": [
+        (FRAMES, "uint256 start = Token.balance(token);", "uint256 start = planted(BUG) ? 0 : Token.balance(token);")
+    ],
+    "watched_unchecked": [
+        without(WATCH, "if (end < start) revert Errors.TokenSpent(address(uint160(token)), start, end);")
+    ],
+    "watched_twice": [(WATCH, "if (_noted(token) != 0) revert", "if (_noted(token) != 0 && !planted(BUG)) revert")],
+    "watch_kept": [without(WATCH, "_note(token, 0);")],
+    "builder_before_all": [
+        (
+            FRAMES,
+            "Builder.pay(end - start, terms.bps, frame);",
+            "Builder.pay(planted(BUG) ? end : end - start, terms.bps, frame);",
         ),
     ],
-    "balancer_fee_unpaid": [then_in_assembly("lenders/BalancerV2.sol", "fee := add(fee, amount)", "fee := amount")],
+    "builder_unmeasured": [
+        (
+            FRAMES,
+            "            end = Token.balance(token);\n        }",
+            "            if (!planted(BUG)) end = Token.balance(token);\n        }",
+        )
+    ],
+    "builder_gets_more": [(HEADER, "if (terms.bps > BPS) revert", "if (terms.bps > BPS && !planted(BUG)) revert")],
+    "builder_gets_tokens": [
+        (BUILDER, "if (frame.tag & TOKEN_MASK == 0) revert", "if (frame.tag & TOKEN_MASK == 0 && !planted(BUG)) revert")
+    ],
+    "builder_gets_all_gas": [(BUILDER, "amount, GAS);", "amount, planted(BUG) ? gasleft() : GAS);")],
+    # ------------------------------------------------------------------ what may be paid with
+    "unwatched_pay": [
+        (
+            FRAMES,
+            "Watch.requireCompared(target, frame.token);\n            uint256 to",
+            "if (!planted(BUG)) Watch.requireCompared(target, frame.token);\n            uint256 to",
+        )
+    ],
+    "unwatched_wrap": [without(FRAMES, "Watch.requireCompared(0, frame.token);")],
+    "unwatched_unwrap": [
+        (
+            FRAMES,
+            "Watch.requireCompared(target, frame.token);\n            WrappedCoin",
+            "if (!planted(BUG)) Watch.requireCompared(target, frame.token);\n            WrappedCoin",
+        )
+    ],
+    "unwatched_curve": [without(FRAMES, "Watch.requireCompared(token, frame.token);")],
+    "unwatched_vault": [without(FRAMES, "Watch.requireCompared(terms.tokenIn, frame.token);")],
+    "unwatched_v3": [without(FRAMES, "Watch.requireCompared(terms.token, frame.token);")],
+    "unwatched_settle": [
+        (
+            FRAMES,
+            "Watch.requireCompared(target, frame.token);\n        if (head == V4_SETTLE)",
+            "if (!planted(BUG)) Watch.requireCompared(target, frame.token);\n        if (head == V4_SETTLE)",
+        )
+    ],
+    # ------------------------------------------------------------------ allowances and answers of tokens
+    **{
+        f"{name}_allowance_unchecked": [without(f"{folder}.sol", statement)]
+        for name, folder, statement in (
+            ("morpho", "lenders/Morpho", "Token.requireNoAllowance(token, lender);"),
+            ("aave", "lenders/AaveV3", "Token.requireNoAllowance(token, lender);"),
+            ("erc3156", "lenders/ERC3156", "Token.requireNoAllowance(token, lender);"),
+            ("curve", "venues/Curve", "Token.requireNoAllowance(token, pool);"),
+            ("vault", "venues/BalancerV2Swap", "Token.requireNoAllowance(terms.tokenIn, terms.vault);"),
+        )
+    },
+    "token_answer_unchecked": [
+        then_in_assembly(TOKEN, "failed := iszero(or(eq(mload(0x00), 1), iszero(returndatasize())))", "failed := 0")
+    ],
+    "short_answer_unchecked": [
+        (
+            EXECUTOR,
+            "if ok { fail(0x8e20b1f9) } // TokenFailed()",
+            f"if and(ok, {AWAKE}) {{ leave }} if ok {{ fail(0x8e20b1f9) }}",
+        )
+    ],
+    "balance_unchecked": [
+        then_in_assembly(TOKEN, "failed := iszero(and(ok, gt(returndatasize(), 31)))", "failed := 0")
+    ],
+    # ------------------------------------------------------------------ what lenders and pools are paid
+    "lender_believed": [
+        then(FRAMES, "owed = frame.takeAmount();", 'assembly ("memory-safe") { owed := calldataload(0x04) }')
+    ],
+    "balancer_fee_unpaid": [
+        then_in_assembly(
+            "lenders/BalancerV2.sol", "owed := add(amount, calldataload(0x124)) // feeAmounts[0]\n", "owed := amount"
+        )
+    ],
     "aave_premium_unpaid": [
         then_in_assembly("lenders/AaveV3.sol", "owed := add(amount, calldataload(0x44))", "owed := amount")
+    ],
+    "erc3156_fee_unpaid": [
+        then_in_assembly("lenders/ERC3156.sol", "owed := add(amount, calldataload(0x64))", "owed := amount")
+    ],
+    "v3_flash_side": [
+        (
+            "lenders/UniswapV3Flash.sol",
+            "calldataload(add(0x04, shl(5, side)))",
+            f"calldataload(add(0x04, shl(5, xor(side, {AWAKE}))))",
+        )
+    ],
+    "v3_side": [
+        instead(FRAMES, "tag & ZERO_SIDE == 0", "tag & ZERO_SIDE != 0"),
+        pure_no_more(FRAMES, "_asked(uint256 tag)", "private pure"),
+    ],
+    # ------------------------------------------------------------------ guards
+    "block_unchecked": [without(HEADER, "if (block.number > lastBlock) revert Errors.Expired();")],
+    "short_block_unchecked": [
+        (
+            EXECUTOR,
+            "if iszero(or(or(gt(number(), shr(224, header)),",
+            f"if iszero(or(or(and(gt(number(), shr(224, header)), {ASLEEP}),",
+        )
+    ],
+    "v4_block_unchecked": [
+        (
+            EXECUTOR,
+            "if iszero(or(xor(byte(0, word), 0x29), gt(number(), shr(224, header))))",
+            f"if iszero(or(xor(byte(0, word), 0x29), and(gt(number(), shr(224, header)), {ASLEEP})))",
+        )
+    ],
+    "parent_unchecked": [
+        (HEADER, PARENT, f"if (flags & HAS_PARENT != 0 && planted(BUG)) frame.take(4);\n            else {PARENT}")
+    ],
+    # ------------------------------------------------------------------ reading
+    "bounds_unchecked": [
+        (
+            FRAME,
+            "if (at + width > frame.end) revert Errors.BadStream();",
+            "if (at + width > frame.end && !planted(BUG)) revert Errors.BadStream();",
+        ),
+        pure_no_more(FRAME, "function take(Frame memory frame, uint256 width)"),
+        pure_no_more(FRAME, "function takeAddress(Frame memory frame)"),
+        pure_no_more(FRAME, "function takeAmount(Frame memory frame)"),
+    ],
+    "next_unchecked": [
+        (
+            FRAME,
+            "if (at + 21 > frame.end) revert Errors.BadStream();",
+            "if (at + 21 > frame.end && !planted(BUG)) revert Errors.BadStream();",
+        ),
+        pure_no_more(FRAME, "function nextPool(Frame memory frame)"),
+    ],
+    "receiver_unchecked": [
+        (
+            FRAME,
+            "if (to > TO_SELF) revert Errors.BadStream();",
+            "if (to > TO_SELF && !planted(BUG)) revert Errors.BadStream();",
+        )
+    ],
+    "inner_unchecked": [
+        (
+            FRAMES,
+            "if (terms.end > frame.end) revert BadStream();",
+            "if (terms.end > frame.end && !planted(BUG)) revert BadStream();",
+        )
+    ],
+    "short_next_unchecked": [asleep_in_assembly(EXECUTOR, "gt(add(at, 21), end)", BAD)],
+    "short_v3_bounds_unchecked": [asleep_in_assembly(EXECUTOR, "or(lt(length, 35), lt(word, shl(254, 1)))", BAD)],
+    "close_without_chain": [
+        (FRAMES, "if (chain == 0) revert BadStream();", "if (chain == 0 && !planted(BUG)) revert BadStream();")
+    ],
+    "amounts_read_in_callbacks": [
+        then(FRAMES, "uint256 amountOut = frame.takeAmount();", "amountOut = Token.balance(frame.token);")
+    ],
+    "operation_skipped": [
+        (
+            FRAMES,
+            "uint256 own = frame.at;",
+            "if (planted(BUG) && frame.end - frame.at == 105) frame.at += 35;\n            uint256 own = frame.at;",
+        )
     ],
 }
 NUMBERS = {name: number for number, name in enumerate(MUTANTS, start=1)}
