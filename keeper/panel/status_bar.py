@@ -86,6 +86,16 @@ def _notices(snapshot: Snapshot) -> list[str]:
         found.append(
             _notice("quiet", "Keeper not running", "Nothing new will appear until it starts: <code>make run</code>.")
         )
+    quarantined = snapshot.keeper.get("pools_quarantined", "")
+    if quarantined.isdecimal() and int(quarantined):
+        found.append(
+            _notice(
+                "critical",
+                f"{int(quarantined)} of {safe(snapshot.keeper.get('pools', DASH))} pools in quarantine",
+                "Their states differed from the chain's. They are not traded until the keeper is started again; "
+                "<code>quarantine.jsonl</code> beside the ledger has each difference.",
+            )
+        )
     return found
 
 

@@ -84,3 +84,11 @@ def test_taken_port_is_left_alone() -> None:
     assert second.getsockname()[1] not in (0, port)
     first.close()
     second.close()
+
+
+def test_pools_whose_state_differed_from_the_chain_are_shown() -> None:
+    quiet = Snapshot(keeper={"state": "trading", "pools": "59", "pools_quarantined": "0"})
+    assert "quarantine" not in status_bar.render(quiet, CURRENT)
+    told = Snapshot(keeper={"state": "trading", "pools": "<b>59", "pools_quarantined": "2"})
+    bar = status_bar.render(told, CURRENT)
+    assert "2 of &lt;b&gt;59 pools in quarantine" in bar
