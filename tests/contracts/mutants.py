@@ -319,11 +319,20 @@ MUTANTS: dict[str, list[Replacement]] = {
         (
             FRAMES,
             "uint256 own = frame.at;",
-            "if (planted(BUG) && frame.end - frame.at == 105) frame.at += 35;\n            uint256 own = frame.at;",
+            "if (planted(BUG) && frame.end - frame.at == 70) frame.at += 35;\n            uint256 own = frame.at;",
         )
     ],
 }
 NUMBERS = {name: number for number, name in enumerate(MUTANTS, start=1)}
+
+
+def with_bug(name: str) -> dict[str, str]:
+    """The executor with one bug in it, wide awake."""
+    sources = executor_sources()
+    for path, text, other in MUTANTS[name]:
+        awake = other.replace("planted(BUG)", "true").replace(AWAKE, "1")
+        sources[path] = sources[path].replace(text, awake)
+    return sources
 
 
 def planted_sources() -> dict[str, str]:

@@ -19,6 +19,7 @@ from typing import Any
 import click
 
 from tests.contracts.compiler import CHECKOUT, QUICK_OPTIMIZER, SETTINGS, _compiled, executor_sources, read_sources
+from tests.contracts.mutants import with_bug
 
 TOOLS = CHECKOUT / ".orion" / "tools" / "audit" / "bin"
 HERE = Path(__file__).parent
@@ -29,6 +30,16 @@ SLITHER_TIMEOUT, HALMOS_TIMEOUT = 120, 600
 SOLVER_TIMEOUT = "30s"
 LOOPS = 300
 """Turns of a loop: a copied `bytes` has up to so many."""
+DISPROVED = {
+    "Callbacks.check_idle": "withdrawal_open",
+    "Callbacks.check_otherCaller": "caller_unchecked",
+    "Callbacks.check_otherBytes": "short_hash_unchecked",
+    "Callbacks.check_otherBytesOfPair": "pair_hash_unchecked",
+    "Callbacks.check_otherBytesLong": "hash_unchecked",
+    "Decoder.check_bothRunLong": "operation_skipped",
+    "Decoder.check_tailLong34": "bounds_unchecked",
+}
+"""A planted bug with which the property does not hold any more."""
 QUICK = "Callbacks"
 """The proofs that the tests run; the others take minutes."""
 
@@ -169,6 +180,10 @@ def main(as_json: bool) -> None:
     proved = prove(executor_sources())
     for name, holds in proved.items():
         sys.stderr.write(f"halmos: {'holds' if holds else 'DOES NOT HOLD'}  {name}\n")
+    for name, bug in DISPROVED.items():
+        noticed = not all(prove(with_bug(bug), only=name, quick=True).values())
+        sys.stderr.write(f"halmos: {'notices' if noticed else 'DOES NOT NOTICE'}  {bug}, by {name}\n")
+        proved[f"{name} without {bug}"] = noticed
     failed = sum(not holds for holds in proved.values())
     if as_json:
         counts = {"findings": len(findings), "without_reason": len(unknown)}

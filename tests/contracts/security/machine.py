@@ -14,6 +14,7 @@ from keeper.domain.token import LenderKind
 from keeper.domain.units import Address
 from keeper.execution.codec import Loan, Operation, Step, Stream, Swap, decode
 from keeper.execution.opcodes import CALLED_BACK, LOANS, SWAPS, Opcode, To
+from keeper.execution.operations import step
 from tests.contracts.security.cast import (
     ACCOMPLICE,
     AUDITOR,
@@ -68,6 +69,7 @@ STOCK = Stock(
     receivers=(*PUPPETS, OPERATOR),
     amounts=(*(1, 7, 100) * 5, 10**6, HOLDINGS[USDC], ETHER, HOLDINGS[WETH], 2**112 - 1),
 )
+LOOT = (1, 10**6, HOLDINGS[USDC], HOLDINGS[WETH])
 TOUCHES = (0, 0, 0, 1, 1, 2, 3)
 SPOILT = [change for change in Change if change not in (Change.NONE, Change.TAIL)]
 CALLED = sorted(CALLED_BACK - {Opcode.V4_UNLOCK_ETHEREUM})
@@ -99,7 +101,12 @@ def first_operation(opcode: Opcode, target: Address) -> Operation:
 def any_stream(chance: Random, token: Address | None = None) -> bytes:
     """What somebody with the operator's key might send."""
     token = token or chance.choice(TOKENS)
-    if token == WETH and chance.random() < 0.5:
+    if chance.random() < 0.25:  # nothing but a payment: of the profit token, of a watched one, of neither
+        loot = chance.choice((token, *SOUND, COIN))
+        payment = step(Opcode.PAY_ADDRESS, token=loot, amount=chance.choice(LOOT), receiver=chance.choice(PUPPETS))
+        watched = (loot,) if chance.random() < 0.5 else ()
+        stream = Stream(0, FOREVER, None, token, (payment,), 0, watched)
+    elif token == WETH and chance.random() < 0.5:
         stream = Stream(0, FOREVER, None, WETH, short_operations(chance, STOCK, chance.choice((1, 1, 2))))
     else:
         stream = general_stream(chance, STOCK, FOREVER, token, chance.choice((1, 1, 2)))

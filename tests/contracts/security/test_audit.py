@@ -9,7 +9,17 @@ import pytest
 from eth_utils import function_signature_to_4byte_selector as selector
 
 from tests.contracts.compiler import Compiled, executor_sources
-from tests.contracts.security.audit import QUICK, TOOLS, accepted, install, not_accepted, prove, slither_findings
+from tests.contracts.mutants import with_bug
+from tests.contracts.security.audit import (
+    DISPROVED,
+    QUICK,
+    TOOLS,
+    accepted,
+    install,
+    not_accepted,
+    prove,
+    slither_findings,
+)
 from tests.contracts.security.bare_node import bare_node
 from tests.contracts.security.forms import CALLBACKS, FUNCTIONS
 from tests.contracts.site import STRANGER, Site
@@ -42,6 +52,8 @@ def test_halmos_proves_who_may_call() -> None:
     proved = prove(executor_sources(), only=QUICK)
     assert len(proved) > 10
     assert all(proved.values()), proved
+    name = "Callbacks.check_otherBytesLong"
+    assert prove(with_bug(DISPROVED[name]), only=name, quick=True) == {name: False}
 
 
 @pytest.fixture(scope="module")
