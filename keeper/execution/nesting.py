@@ -41,9 +41,9 @@ def nest(hops: Sequence[Hop]) -> tuple[Operation, ...]:
     return (first, *_pairs(tail, To.SELF), *_feed(before))
 
 
-def nest_funded(hops: Sequence[Hop]) -> tuple[Operation, ...]:
-    """The operations of the route where the executor holds its input; more operations may follow them in the frame."""
-    return _feed(hops, To.SELF, last=False)
+def nest_funded(hops: Sequence[Hop], *, last: bool) -> tuple[Operation, ...]:
+    """The operations of the route where the executor holds its input; ``last``: no other follows them in the frame."""
+    return _feed(hops, To.SELF, last=last)
 
 
 def _feed(hops: Sequence[Hop], home: To = To.CALLER, *, last: bool = True) -> tuple[Operation, ...]:

@@ -100,7 +100,8 @@ class _Arrangement:
         if kind is not LenderKind.FLASH_SWAP:
             self.held[self.token] = self.held.get(self.token, 0) + self._amount
         if not deferred and self.closed and all(leg.venue in NESTED_VENUES for leg in self.legs):
-            self.operations += nest_funded(self.legs)
+            settles = kind in (LenderKind.UNISWAP_V4, LenderKind.BALANCER_V3)
+            self.operations += nest_funded(self.legs, last=not settles)
         else:
             for index, leg in enumerate(self.legs):
                 if leg not in deferred:

@@ -81,3 +81,17 @@ def test_a_stream_runs_until_its_last_block_and_on_its_parent_only(site: Site) -
         assert error(number + 1, other) == "WrongParent"
         assert error(number, parent) == "Expired"
         assert error(FOREVER, other) == "WrongParent"
+
+
+@pytest.mark.parametrize("order", ["33333333", "23232323", "32332323"])
+def test_a_route_of_eight_pools(site: Site, order: str) -> None:
+    """Tokens may come again, pools may not."""
+    tokens = (WETH, USDC, USDT, DAI, WETH, USDT, USDC, DAI)
+    with site.undone():
+        route = site.profitable_route(tokens, [VENUES[kind] for kind in order], ETHER // 50)
+        assert len(route.hops) == 8
+        for kind in (LenderKind.FLASH_SWAP, LenderKind.MORPHO):
+            with site.undone():
+                before = site.balance(WETH, site.executor)
+                site.must(OPERATOR, site.executor, site.stream(route, kind, route.gross_profit))
+                assert site.balance(WETH, site.executor) - before == route.gross_profit, kind
