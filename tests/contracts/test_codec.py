@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from keeper.domain.errors import InputError
 from keeper.domain.plan import Financing
 from keeper.domain.route import Hop, Route
-from keeper.domain.token import TRADED_VENUES, LenderKind, VenueKind
+from keeper.domain.token import LenderKind, VenueKind
 from keeper.domain.units import ZERO_ADDRESS, Address, Hash32
 from keeper.execution import opcodes
 from keeper.execution.codec import Loan, Operation, Step, Stream, Swap, V4Swap, decode, encode
+from keeper.execution.nesting import NESTED_VENUES
 from keeper.execution.opcodes import (
     LOANS,
     PAYS,
@@ -392,7 +393,7 @@ def write(route: Route, financing: Financing | None = None, **other: object) -> 
 
 
 @pytest.mark.parametrize("count", range(2, 9))
-@pytest.mark.parametrize("venue", TRADED_VENUES)
+@pytest.mark.parametrize("venue", sorted(NESTED_VENUES))
 @pytest.mark.parametrize("kind", [LenderKind.FLASH_SWAP, LenderKind.MORPHO, LenderKind.AAVE_V3, LenderKind.ERC3156])
 def test_routes_of_two_to_eight_hops_can_be_written(count: int, venue: VenueKind, kind: LenderKind) -> None:
     route = loop(count, venue=venue)
