@@ -37,7 +37,7 @@ DISPROVED = {
     "Callbacks.check_otherBytesOfPair": "pair_hash_unchecked",
     "Callbacks.check_otherBytesLong": "hash_unchecked",
     "Decoder.check_bothRunLong": "operation_skipped",
-    "Decoder.check_tailLong34": "bounds_unchecked",
+    "Decoder.check_tailLong1": "bounds_unchecked",
 }
 """A planted bug with which the property does not hold any more."""
 QUICK = "Callbacks"
