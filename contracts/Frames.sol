@@ -167,7 +167,6 @@ abstract contract Frames is Roles {
 
     /// @dev Loans: lender(20) amount(14).
     function _borrow(uint256 head, uint256 own, Frame memory frame) private {
-        if (head > DODO_QUOTE) revert BadStream();
         Loan memory loan;
         loan.lender = frame.takeAddress();
         loan.amount = frame.takeAmount();

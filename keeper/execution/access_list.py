@@ -97,15 +97,18 @@ def as_json(access_list: AccessList) -> list[dict[str, Any]]:
 
 
 def _read(entries: object) -> AccessList:
+    """In order of their numbers: nodes have them in any, and equal states are to give equal transactions."""
     if not isinstance(entries, list):
         raise _rubbish(entries)
     try:
         return tuple(
-            (
-                to_address(entry["address"], "accessList.address"),
-                tuple(to_hash32(slot, "accessList.storageKeys") for slot in entry["storageKeys"]),
+            sorted(
+                (
+                    to_address(entry["address"], "accessList.address"),
+                    tuple(sorted(to_hash32(slot, "accessList.storageKeys") for slot in entry["storageKeys"])),
+                )
+                for entry in entries
             )
-            for entry in entries
         )
     except (KeyError, TypeError, ValueError) as error:
         raise _rubbish(entries) from error

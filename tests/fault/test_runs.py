@@ -82,7 +82,7 @@ def test_a_seeded_run_is_exact_and_repeatable(home: Path, background: Background
 
 
 def test_a_rival_wins_races_and_nothing_is_mispredicted(home: Path) -> None:
-    summary = bounded(home, 11, "--rival")
+    summary = bounded(home, 5, "--rival")
     assert summary["lost"] > 0
     assert summary["landed"] > 0
     assert summary["mismatched"] == 0

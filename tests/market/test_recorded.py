@@ -41,7 +41,8 @@ def test_every_recorded_v3_swap_comes_out_to_the_wei() -> None:
         if after[0] not in (ours[0].sqrt_price_x96, ours[1].sqrt_price_x96):
             ours = [pool.swap(zero_for_one, LARGEST, after[0])]
             limited += 1
-        assert (amount_in, amount_out, *after) in ours, swap["tx"]
+        told = [result[:4] for result in ours]  # the log of the time has no tick
+        assert (amount_in, amount_out, *after) in told, swap["tx"]
     assert limited <= 2, "a swap up to a price limit is rare"
 
 
