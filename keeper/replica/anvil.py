@@ -70,6 +70,9 @@ class Anvil:
             argv += ["--block-time", f"{block_time:g}"]
         elif not automine:
             argv += ["--no-mining"]
+        # anvil writes old states to disk, by default below the user's home, and leaves them there when it is killed
+        self._states = log_dir / f"{name}-states-{self.port}"
+        argv += ["--cache-path", str(self._states)]
         self._process = ManagedProcess(name, argv, log_dir=log_dir)
 
     @property
@@ -103,6 +106,7 @@ class Anvil:
 
     async def stop(self) -> None:
         await self._process.stop()
+        shutil.rmtree(self._states, ignore_errors=True)
 
     async def __aenter__(self) -> Self:
         await self.start()
