@@ -7,7 +7,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -18,6 +17,7 @@ from websockets.exceptions import WebSocketException
 from keeper.domain.chain import BlockEvent, BlockHeader
 from keeper.domain.errors import ComponentError, InputError
 from keeper.domain.units import Hash32
+from keeper.feeds.listener import Listener
 from keeper.market.book import ReorgTooDeep
 from keeper.market.node import COMPONENT, Node, RpcError, to_header, to_quantity
 
@@ -37,7 +37,7 @@ class _Head(NamedTuple):
     seen_at: int
 
 
-class BlockFeed:
+class BlockFeed(Listener):
     """An async iterator of `BlockEvent`; a `keeper.domain.protocols.Feed`.
 
     The websocket only says that there is news. What the events hold is worked out from the parent hashes, starting at
@@ -92,26 +92,11 @@ class BlockFeed:
         self._news = asyncio.Event()
         self._target: _Head | None = None
         self._failures = 0
-        self._listener: asyncio.Task[None] | None = None
+        super().__init__()
         self.dropped = 0
         self.filled = 0
         self.connections = 0
         self.failures = 0
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Stop listening."""
-        if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.gather(self._listener, return_exceptions=True)
-            self._listener = None
 
     def __aiter__(self) -> Self:
         return self

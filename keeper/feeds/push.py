@@ -7,13 +7,13 @@ import asyncio
 import logging
 from abc import ABC, abstractmethod
 from collections import deque
-from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 import aiohttp
 from websockets.exceptions import WebSocketException
 
 from keeper.domain.errors import ComponentError
+from keeper.feeds.listener import Listener
 from keeper.market.node import RpcError
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 Event = TypeVar("Event")
 
 
-class PushFeed(ABC, Generic[Event]):
+class PushFeed(Listener, ABC, Generic[Event]):
     """An async iterator of events; a `keeper.domain.protocols.Feed`.
 
     Use it as an async context manager, or call `close` at the end. Awaiting the next event may be cancelled; nothing
@@ -59,26 +59,11 @@ class PushFeed(ABC, Generic[Event]):
         self._longest_delay = longest_delay
         self._waiting: deque[Event] = deque(maxlen=queue_size)
         self._news = asyncio.Event()
-        self._listener: asyncio.Task[None] | None = None
+        super().__init__()
         self._in_a_row = 0
         self.dropped = 0
         self.connections = 0
         self.failures = 0
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Stop listening."""
-        if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.gather(self._listener, return_exceptions=True)
-            self._listener = None
 
     def __aiter__(self) -> Self:
         return self
