@@ -45,17 +45,15 @@ from keeper.execution.opcodes import (
 from keeper.execution.operations import (
     Loan,
     Operation,
-    Reader,
     Step,
     Swap,
     V4Swap,
-    Way,
     address_bytes,
     operations_bytes,
-    read_operations,
     step,
 )
 from keeper.execution.sequence import arrange
+from keeper.execution.stream_reader import Reader, Way, read_operations
 
 __all__ = ["MAX_HOPS", "MAX_LEGS", "Loan", "Operation", "Step", "Stream", "Swap", "V4Swap", "decode", "encode"]
 
