@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from keeper.domain.token import LenderKind, VenueKind
+from keeper.domain.units import Address
 from tests.contracts.site import (
     BORROWED,
     DAI,
@@ -25,6 +26,7 @@ ORDERS = [
     *("2222", "2232", "2323", "3223", "3232", "3322", "2233", "3333"),
 ]
 LOOPS = {2: (WETH, USDC), 3: (WETH, USDC, DAI), 4: (WETH, USDC, USDT, DAI)}
+WBTC = Address("0x2260FAC5E5542a773Aa44fBCfeDf7C193bc2C599")
 FINANCED = (LenderKind.FLASH_SWAP, *BORROWED)
 VENUES = {"2": VenueKind.UNISWAP_V2, "3": VenueKind.UNISWAP_V3}
 
@@ -95,3 +97,14 @@ def test_a_route_of_eight_pools(site: Site, order: str) -> None:
                 before = site.balance(WETH, site.executor)
                 site.must(OPERATOR, site.executor, site.stream(route, kind, route.gross_profit))
                 assert site.balance(WETH, site.executor) - before == route.gross_profit, kind
+
+
+@pytest.mark.parametrize(("token", "amount"), [(USDC, 5_000 * 10**6), (DAI, 5_000 * ETHER), (WBTC, 10**7)])
+def test_other_tokens_are_earned(site: Site, token: Address, amount: int) -> None:
+    with site.undone():
+        route = site.profitable_route((token, WETH), [VENUES["3"], VENUES["2"]], amount)
+        for kind in (LenderKind.FLASH_SWAP, LenderKind.MORPHO):
+            with site.undone():
+                before = site.balance(token, site.executor)
+                site.must(OPERATOR, site.executor, site.stream(route, kind, route.gross_profit))
+                assert site.balance(token, site.executor) - before == route.gross_profit, kind
